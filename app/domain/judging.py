@@ -1,0 +1,137 @@
+"""Judges, the panels they sit on, and what they say."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from hashlib import sha256
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class JudgeVersion:
+    """An LLM at a pinned model version with pinned parameters and a pinned prompt.
+
+    ``params`` is canonical JSON. Change any part but ``family`` or ``simulated`` and it is another version.
+    """
+
+    family: str
+    name: str
+    model: str
+    params: str = "{}"
+    prompt_version: str = ""
+    simulated: bool = False
+
+    def digest(self) -> str:
+        """Twelve hexadecimal digits of (name, model, params, prompt version)."""
+        key = json.dumps([self.name, self.model, self.params, self.prompt_version])
+        return sha256(key.encode()).hexdigest()[:12]
+
+
+class UnscoredReason(StrEnum):
+    """Why a seat gave no verdict."""
+
+    TIMEOUT = "timeout"
+    REFUSAL = "refusal"
+    UNPARSABLE = "unparsable"
+    RATE_LIMITED = "rate_limited"
+    PROVIDER_ERROR = "provider_error"
+    BUDGET = "budget"
+    OUT_OF_RANGE = "out_of_range"
+
+
+@dataclass(frozen=True, slots=True)
+class Unscored:
+    """A seat that gave no verdict: data, never a dropped row, a zero or a NaN."""
+
+    reason: UnscoredReason
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What the calls of one seat cost, retries included. Tokens are counts, money is US dollars.
+
+    ``cached_tokens`` are input tokens (part of ``input_tokens``) billed at the cached price.
+    """
+
+    input_tokens: int = 0
+    cached_tokens: int = 0
+    output_tokens: int = 0
+    cost_usd: float = 0.0
+    attempts: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """One judge's value for one answer on one criterion.
+
+    ``answer`` indexes the item's answers in the caller's order, not in the order shown.
+    ``value`` is on the criterion's own scale. In a pairwise rubric ``answer`` is 0 and the value is
+    +1 (the first answer wins), 0 (tie) or -1. ``expected`` is the mean of the judge's own
+    distribution, where the provider gives log-probabilities.
+    """
+
+    criterion: str
+    answer: int
+    value: float
+    expected: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What came of one seat: scores, or the reason why there are none; never both."""
+
+    scores: tuple[Score, ...] = ()
+    unscored: Unscored | None = None
+    rationale: str | None = None
+    usage: Usage = Usage()
+    latency_ms: float = 0.0
+    cached: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Seat:
+    """One judge's place on a panel with its presentation, settled before the judge is called.
+
+    ``order[k]`` is the index of the answer shown in place ``k``. ``inclusion_probability`` is the
+    judge's chance of sitting on this panel. ``replaces`` is the position of the failed seat whose
+    stead this one takes; its probability is then that of the replacement draw.
+    """
+
+    position: int
+    judge: JudgeVersion
+    order: tuple[int, ...]
+    inclusion_probability: float
+    replaces: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PanelRequest:
+    """What a caller asks of a panel."""
+
+    families: int = 3
+    judges_per_family: int = 1
+    exclude_families: frozenset[str] = frozenset()
+    exclude_own_family: bool = False
+    both_orders: bool = False
+    seed: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Assignment:
+    """Panel, presentations, seed and inclusion probabilities: on record before any judge is called.
+
+    ``families_drawn_from`` maps every eligible family to how many of its judges could have sat.
+    """
+
+    seed: int
+    seats: tuple[Seat, ...]
+    families_drawn_from: Mapping[str, int]
+
+
+class TooFewFamilies(Exception):
+    """The roster cannot fill a panel from as many families as asked."""
+
+    def __init__(self, have: int, need: int) -> None:
+        super().__init__(f"judges of {have} families may sit on this panel, it needs {need}")
+        self.have, self.need = have, need

@@ -1,0 +1,45 @@
+"""What every judge can do, whatever stands behind it."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from app.domain.items import Answer
+from app.domain.judging import JudgeVersion, Reply
+from app.domain.rubrics import Rubric
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """One seat's question: the item under a rubric in one presentation.
+
+    ``answers`` are in the caller's order, ``order[k]`` is the index of the answer shown in place k.
+    ``seed`` fixes the delimiters and labels of this call, so that a prompt can be replayed.
+    Judges that ask a model put neither ``system`` nor ``family`` nor ``item_id`` in the prompt;
+    recorded judges look verdicts up by them, simulated ones plant their family bias with them.
+    """
+
+    rubric: Rubric
+    prompt: str
+    answers: tuple[Answer, ...]
+    order: tuple[int, ...]
+    seed: int
+    context: str | None = None
+    reference: str | None = None
+    item_id: str | None = None
+
+
+class Judge(Protocol):
+    """A judge of the roster."""
+
+    @property
+    def version(self) -> JudgeVersion:
+        """Who judges: the identity under which verdicts are stored."""
+        ...
+
+    async def judge(self, question: Question, *, deadline: float, max_cost_usd: float | None = None) -> Reply:
+        """Answer ``question`` before ``deadline`` (seconds on the running event loop's clock).
+
+        Never raises for anything a provider does: failures come back as an `Unscored` reply,
+        with the usage of every attempt. Cancellation passes through.
+        """
+        ...
