@@ -19,7 +19,7 @@ WORKDIR /opt/venire
 COPY --from=build /opt/venire /opt/venire
 COPY alembic.ini ./
 COPY migrations migrations
-USER venire
+USER 10001
 ENV PATH=/opt/venire/.venv/bin:$PATH \
     PYTHONUNBUFFERED=1 \
     VENIRE_DATA_DIR=/var/lib/venire \
