@@ -1,0 +1,92 @@
+"""Intervals drawn as inline SVG on one shared axis; the numbers always stand in a table beside them."""
+
+from dataclasses import dataclass
+from math import floor, isfinite, log10
+
+from markupsafe import Markup
+
+_WIDTH, _ROW, _PAD = 320.0, 26.0, 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Axis:
+    """A linear axis from ``low`` to ``high`` (data units) over the drawing's width, with round ticks."""
+
+    low: float
+    high: float
+    ticks: tuple[float, ...]
+
+    def x(self, value: float) -> float:
+        """Horizontal place of ``value``, kept inside the drawing."""
+        share = (value - self.low) / (self.high - self.low)
+        return _PAD + min(max(share, 0.0), 1.0) * (_WIDTH - 2 * _PAD)
+
+
+def axis_over(values: list[float], include: tuple[float, ...] = ()) -> Axis:
+    """An axis that shows all finite ``values`` and ``include``, with three to six round ticks."""
+    finite = [v for v in (*values, *include) if isfinite(v)]
+    low, high = (min(finite), max(finite)) if finite else (0.0, 1.0)
+    if high - low < 1e-9:
+        low, high = low - 0.5, high + 0.5
+    step = _round_step((high - low) / 4)
+    first, last = floor(low / step), -floor(-high / step)
+    ticks = tuple(round(k * step, 10) for k in range(first, last + 1))
+    return Axis(low=ticks[0], high=ticks[-1], ticks=ticks)
+
+
+def _round_step(rough: float) -> float:
+    """The next step of 1, 2, 2.5 or 5 times a power of ten."""
+    power = 10.0 ** floor(log10(rough))
+    return next(m * power for m in (1.0, 2.0, 2.5, 5.0, 10.0) if m * power >= rough * 0.999)
+
+
+def interval_mark(
+    axis: Axis,
+    *,
+    estimate: float | None,
+    interval: tuple[float, float] | None,
+    raw: float | None = None,
+    planted: float | None = None,
+    zero: float | None = None,
+) -> Markup:
+    """One row's picture: the interval as a line, the estimate as a dot, the raw value as a ring.
+
+    It is hidden from screen readers, because the same numbers stand in the row.
+    """
+    middle = _ROW / 2
+    parts = [
+        f'<line class="axis" x1="{_PAD}" x2="{_WIDTH - _PAD}" y1="{middle}" y2="{middle}" opacity=".25"/>'
+    ]
+    if zero is not None and axis.low <= zero <= axis.high:
+        parts.append(
+            f'<line class="zero" x1="{axis.x(zero):.1f}" x2="{axis.x(zero):.1f}" y1="0" y2="{_ROW}"/>'
+        )
+    if raw is not None:
+        parts.append(f'<circle class="raw" cx="{axis.x(raw):.1f}" cy="{middle}" r="4.5"/>')
+    if interval is not None:
+        low, high = axis.x(interval[0]), axis.x(interval[1])
+        parts.append(f'<line class="interval" x1="{low:.1f}" x2="{high:.1f}" y1="{middle}" y2="{middle}"/>')
+    if estimate is not None:
+        parts.append(f'<circle class="estimate" cx="{axis.x(estimate):.1f}" cy="{middle}" r="4.5"/>')
+    if planted is not None:
+        x = axis.x(planted)
+        parts.append(f'<line class="interval planted" x1="{x:.1f}" x2="{x:.1f}" y1="4" y2="{_ROW - 4}"/>')
+    return _svg(_ROW, "".join(parts))
+
+
+def axis_mark(axis: Axis) -> Markup:
+    """The axis itself, for the head of the column of pictures."""
+    parts = []
+    for tick in axis.ticks:
+        x = axis.x(tick)
+        anchor = "start" if tick == axis.ticks[0] else "end" if tick == axis.ticks[-1] else "middle"
+        parts.append(f'<line class="tick" x1="{x:.1f}" x2="{x:.1f}" y1="16" y2="22"/>')
+        parts.append(f'<text x="{x:.1f}" y="12" text-anchor="{anchor}">{tick:g}</text>')
+    parts.append(f'<line class="axis" x1="{_PAD}" x2="{_WIDTH - _PAD}" y1="22" y2="22"/>')
+    return _svg(24.0, "".join(parts))
+
+
+def _svg(height: float, inside: str) -> Markup:
+    box = f'viewBox="0 0 {_WIDTH:g} {height:g}"'
+    # Only numbers of ours are inside, so nothing needs escaping.
+    return Markup(f'<svg class="chart" {box} aria-hidden="true" focusable="false">{inside}</svg>')
