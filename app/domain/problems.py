@@ -30,3 +30,23 @@ class BadInput(Exception):
     ) -> None:
         super().__init__(summary)
         self.summary, self.problems, self.counts = summary, tuple(problems), counts or {}
+
+
+class NotFound(Exception):
+    """There is no such thing in this project. ``what`` is our word for it, ``name`` the caller's."""
+
+    def __init__(self, what: str, name: str) -> None:
+        super().__init__(f"there is no {what} {name!r}")
+        self.what, self.name = what, name
+
+
+class Conflict(Exception):
+    """A request that fits its own form, but not what is already stored or running."""
+
+
+class NotPermitted(Exception):
+    """Who asks may not do this; the words say what would be needed."""
+
+
+class NotAuthenticated(Exception):
+    """Nobody knows who asks: no key, a wrong one, or one that was revoked."""
