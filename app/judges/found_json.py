@@ -1,0 +1,102 @@
+"""The JSON objects that stand in a text: whole, broken, or broken off."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from json import JSONDecoder, dumps
+
+_OPENING = re.compile(r'\{\s*"')
+_STRING_OR_BRACE = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*(?:"|\Z)|[{}]', re.DOTALL)
+_BLANKS = re.compile(r"[ \t\n\r]*")
+
+
+class Members(dict[str, object]):
+    """A decoded object that remembers which of its keys stood twice with different values."""
+
+    contradicted: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class FoundObject:
+    """``text[start:end]`` is an object; ``members`` is None where it closes but is no JSON.
+
+    ``end`` is None where the text breaks off before the object closes.
+    """
+
+    start: int
+    end: int | None
+    members: Members | None
+
+
+def find_objects(text: str, start: int = 0) -> Iterator[FoundObject]:
+    """The outermost objects of a text, from left to right, in time linear in its length.
+
+    What looks like an object but is not JSON is found too, up to the brace that closes it, and nothing
+    inside it is looked at: a part of a broken object is not an object.
+    """
+    while opening := _OPENING.search(text, start):
+        try:
+            value, end = _DECODER.raw_decode(text, opening.start())
+        except (ValueError, RecursionError):
+            closing = _closing(text, opening.start())
+            yield FoundObject(opening.start(), closing, None)
+            if closing is None:
+                return
+            start = closing
+        else:
+            yield FoundObject(opening.start(), end, value)
+            start = end
+
+
+def member_spans(text: str, start: int) -> dict[str, tuple[int, int]]:
+    """Where the value of each member stands in the object that begins at ``text[start]``.
+
+    The object must be one that `find_objects` could decode. Spans of strings include the quotes.
+    """
+    spans: dict[str, tuple[int, int]] = {}
+    position = _skip_blanks(text, start + 1)
+    while text[position] != "}":
+        key, position = _DECODER.raw_decode(text, position)
+        first = _skip_blanks(text, _skip_blanks(text, position) + 1)  # past the colon
+        _, last = _DECODER.raw_decode(text, first)
+        spans[key] = (first, last)
+        position = _skip_blanks(text, last)
+        if text[position] == ",":
+            position = _skip_blanks(text, position + 1)
+    return spans
+
+
+def _skip_blanks(text: str, position: int) -> int:
+    match = _BLANKS.match(text, position)
+    return match.end() if match else position
+
+
+def _closing(text: str, start: int) -> int | None:
+    """The end of the object that begins at ``start``, braces within strings not counted."""
+    depth = 0
+    for match in _STRING_OR_BRACE.finditer(text, start):
+        symbol = match.group()
+        if symbol == "{":
+            depth += 1
+        elif symbol == "}":
+            depth -= 1
+            if depth == 0:
+                return match.end()
+    return None
+
+
+def _members(pairs: list[tuple[str, object]]) -> Members:
+    members = Members(pairs)
+    if len(members) < len(pairs):
+        seen: dict[str, str] = {}
+        contradicted = set()
+        for key, value in pairs:
+            shown = dumps(value, sort_keys=True)
+            if seen.setdefault(key, shown) != shown:
+                contradicted.add(key)
+        members.contradicted = frozenset(contradicted)
+    return members
+
+
+# Not strict about control characters in strings: judges without a schema put line breaks in rationales.
+_DECODER = JSONDecoder(object_pairs_hook=_members, strict=False)
