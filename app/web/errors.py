@@ -124,7 +124,7 @@ def problem_response(
         "type": f"/problems/{kind.name}",
         "title": kind.title,
         "status": status or kind.status,
-        "detail": detail,
+        "detail": _clean(detail),
         "errors": [_shown(problem) for problem in errors[:_MOST_PROBLEMS]],
     }
     if counts:
@@ -221,17 +221,22 @@ def _wrong_media_type(request: Request) -> str | None:
 
 
 def _shown(problem: Problem) -> dict[str, Any]:
-    shown: dict[str, Any] = {"problem": problem.problem}
+    shown: dict[str, Any] = {"problem": _clean(problem.problem)}
     for name in ("path", "row", "column"):
-        if getattr(problem, name) is not None:
-            shown[name] = getattr(problem, name)
+        if (where := getattr(problem, name)) is not None:
+            shown[name] = _clean(where) if isinstance(where, str) else where
     if problem.value is not None:
         shown["value"] = _short(problem.value)
     return shown
 
 
 def _short(value: object) -> object:
-    if value is None or isinstance(value, bool | int | float):
+    if isinstance(value, bool | float) or (isinstance(value, int) and abs(value) < 2**53):
         return value
-    text = value if isinstance(value, str) else repr(value)
+    text = _clean(value if isinstance(value, str) else repr(value))
     return text if len(text) <= _LONGEST_VALUE else text[:_LONGEST_VALUE] + "…"
+
+
+def _clean(text: str) -> str:
+    """Without lone surrogates, which JSON lets in and UTF-8 does not let out."""
+    return text.encode("utf-8", "replace").decode("utf-8")
