@@ -15,7 +15,16 @@ from starlette.responses import Response
 
 from app.domain.ids import UnknownId
 from app.domain.judging import TooFewFamilies
-from app.domain.problems import BadInput, Conflict, NotAuthenticated, NotFound, NotPermitted, Problem
+from app.domain.problems import (
+    BadInput,
+    Conflict,
+    NotAuthenticated,
+    NotFound,
+    NotPermitted,
+    Problem,
+    TooLarge,
+    UnsupportedFormat,
+)
 from app.stats.errors import InsufficientData, NotIdentified
 
 log = structlog.get_logger(__name__)
@@ -57,6 +66,8 @@ KINDS = (
 
 ERRORS: Mapping[type[Exception], Kind] = {
     BadInput: BAD_INPUT,
+    UnsupportedFormat: MEDIA,
+    TooLarge: TOO_LARGE,
     TooFewFamilies: TOO_FEW_FAMILIES,
     InsufficientData: INSUFFICIENT,
     NotIdentified: NOT_IDENTIFIED,

@@ -1,0 +1,134 @@
+"""Who calls: the key of a request, its project and its scopes.
+
+A request carries ``Authorization: Bearer <key>``; pages may carry the key in a cookie instead. While the
+database has no key at all, whoever calls from this machine acts as project ``default`` with every scope.
+"""
+
+from ipaddress import ip_address
+from typing import Any
+from urllib.parse import urlsplit
+
+from fastapi import Depends
+from starlette.requests import HTTPConnection
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from app.access.keys import Caller, KeyRing
+from app.domain.problems import NotAuthenticated, NotPermitted
+from app.domain.projects import Scope as KeyScope
+from app.web.errors import answer
+
+COOKIE = "venire_key"
+_OPEN = frozenset({"/healthz", "/readyz", "/openapi.json", "/docs", "/", "/ui/sign-in"})
+_OPEN_UNDER = ("/static/", "/ui/static/", "/problems/")
+
+
+class IdentifyCallers:
+    """Pure ASGI: puts the `Caller` of every request in its scope, or the reason why there is none.
+
+    Whether a caller is needed, and with which scope, is said by the route (`needs`): so that a page can
+    show a form to sign in where the API answers 401.
+    """
+
+    def __init__(self, app: ASGIApp, keys: KeyRing, hosts: frozenset[str]) -> None:
+        self.app, self.keys, self.hosts = app, keys, hosts
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and not _is_open(scope["path"]):
+            try:
+                scope["venire.caller"] = await self._caller(scope)
+            except (NotAuthenticated, NotPermitted) as error:
+                if not scope["path"].startswith("/ui"):
+                    await answer(error)(scope, receive, send)
+                    return
+                scope["venire.stranger"] = error
+        await self.app(scope, receive, send)
+
+    async def _caller(self, scope: Scope) -> Caller:
+        authorization = host = origin = cookie = ""
+        for name, value in scope["headers"]:
+            if name == b"authorization":
+                authorization = value.decode("latin-1")
+            elif name == b"host":
+                host = value.decode("latin-1")
+            elif name == b"origin":
+                origin = value.decode("latin-1")
+            elif name == b"cookie":
+                cookie = value.decode("latin-1")
+        token = _bearer(authorization)
+        if token is None and cookie and scope["path"].startswith("/ui"):
+            token = _cookie(cookie)
+        if token is not None:
+            return await self.keys.caller(token)
+        caller = await self.keys.anyone()
+        if caller is None:
+            raise NotAuthenticated("send a key: Authorization: Bearer <key>")
+        self._refuse_strangers(scope, host, origin)
+        return caller
+
+    def _refuse_strangers(self, scope: Scope, host: str, origin: str) -> None:
+        """Without keys only this machine is served, and no web page of another site in its browser."""
+        client = scope.get("client")
+        if client is None or not is_loopback(client[0]):
+            raise NotPermitted(
+                "there is no key yet, so only this machine is served; make one: venire keys create"
+            )
+        name = _host_name(host)
+        if not (is_loopback(name) or name in self.hosts):
+            raise NotPermitted(f"there is no key yet, and {name!r} is not a name of this machine")
+        if origin and _host_name(urlsplit(origin).netloc) != name:
+            raise NotPermitted("there is no key yet, and this request comes from a page of another site")
+
+
+def is_loopback(host: str) -> bool:
+    """Whether an address or name is this machine's own; other names are not looked up."""
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host.partition("%")[0]).is_loopback
+    except ValueError:
+        return False
+
+
+def needs(scope: KeyScope) -> Any:
+    """A dependency that hands the route its `Caller`, who holds ``scope``; admin holds every scope."""
+
+    async def caller(connection: HTTPConnection) -> Caller:
+        who = known_caller(connection)
+        if scope not in who.scopes and KeyScope.ADMIN not in who.scopes:
+            raise NotPermitted(f"this needs a key with the scope {scope.value!r}")
+        return who
+
+    return Depends(caller)
+
+
+def known_caller(connection: HTTPConnection) -> Caller:
+    """The caller of this request; `NotAuthenticated` or `NotPermitted` if there is none."""
+    caller: Caller | None = connection.scope.get("venire.caller")
+    if caller is None:
+        raise connection.scope.get("venire.stranger") or NotAuthenticated("a key is needed")
+    return caller
+
+
+def _is_open(path: str) -> bool:
+    return path in _OPEN or path.startswith(_OPEN_UNDER)
+
+
+def _bearer(authorization: str) -> str | None:
+    scheme, _, token = authorization.partition(" ")
+    if not scheme:
+        return None
+    if scheme.lower() != "bearer" or not token.strip():
+        raise NotAuthenticated("the Authorization header must read: Bearer <key>")
+    return token.strip()
+
+
+def _cookie(header: str) -> str | None:
+    for part in header.split(";"):
+        name, _, value = part.strip().partition("=")
+        if name == COOKIE and value:
+            return value
+    return None
+
+
+def _host_name(netloc: str) -> str:
+    return (urlsplit(f"//{netloc}").hostname or "").lower()

@@ -1,0 +1,90 @@
+"""What the service counts for Prometheus; one registry per app, so that several may live in one process."""
+
+from collections.abc import Callable
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
+
+from app.domain.judging import JudgeVersion, Reply
+
+_REQUEST_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120)
+_FIT_SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900)
+
+
+class Metrics:
+    """The counters and what feeds them. Names of judges and routes are labels; texts never are."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        registry = self.registry
+        self._requests = Counter(
+            "venire_requests", "HTTP requests answered.", ["method", "route", "status"], registry=registry
+        )
+        self._seconds = Histogram(
+            "venire_request_seconds",
+            "Time from a request's arrival to the end of its answer.",
+            ["route"],
+            registry=registry,
+            buckets=_REQUEST_SECONDS,
+        )
+        self._calls = Counter(
+            "venire_judge_seats",
+            "Seats that were answered; outcome is scored or the reason why not.",
+            ["judge", "family", "outcome"],
+            registry=registry,
+        )
+        self._call_seconds = Histogram(
+            "venire_judge_seconds",
+            "Time a judge took for a seat, retries included.",
+            ["judge"],
+            registry=registry,
+        )
+        self._attempts = Counter(
+            "venire_judge_attempts", "Calls to providers, retries included.", ["judge"], registry=registry
+        )
+        self._cost = Counter(
+            "venire_cost_usd", "US dollars spent on judges, retries included.", ["judge"], registry=registry
+        )
+        self._tokens = Counter(
+            "venire_judge_tokens", "Tokens of judge calls.", ["judge", "kind"], registry=registry
+        )
+        self._unscored = Counter(
+            "venire_unscored", "Seats that gave no verdict, by reason.", ["reason"], registry=registry
+        )
+        self._fits = Histogram(
+            "venire_fit_seconds",
+            "Time of a calibration's fit, by how it ended.",
+            ["outcome"],
+            registry=registry,
+            buckets=_FIT_SECONDS,
+        )
+
+    def request(self, method: str, route: str, status: int, seconds: float) -> None:
+        """An HTTP request was answered."""
+        self._requests.labels(method, route, str(status)).inc()
+        self._seconds.labels(route).observe(seconds)
+
+    def seat(self, judge: JudgeVersion, reply: Reply) -> None:
+        """A seat was answered."""
+        outcome = "scored" if reply.unscored is None else reply.unscored.reason.value
+        self._calls.labels(judge.name, judge.family, outcome).inc()
+        self._call_seconds.labels(judge.name).observe(reply.latency_ms / 1000)
+        usage = reply.usage
+        self._attempts.labels(judge.name).inc(usage.attempts)
+        self._cost.labels(judge.name).inc(usage.cost_usd)
+        self._tokens.labels(judge.name, "input").inc(usage.input_tokens)
+        self._tokens.labels(judge.name, "output").inc(usage.output_tokens)
+        if reply.unscored is not None:
+            self._unscored.labels(reply.unscored.reason.value).inc()
+
+    def fit(self, outcome: str, seconds: float) -> None:
+        """A calibration ended: done, refused or failed."""
+        self._fits.labels(outcome).observe(seconds)
+
+    def gauge(self, name: str, meaning: str, read: Callable[[], float]) -> None:
+        """A depth that is read when somebody asks, such as the grades in flight."""
+        Gauge(f"venire_{name}", meaning, registry=self.registry).set_function(read)
+
+    def exposition(self) -> tuple[bytes, str]:
+        """The text that Prometheus reads, and its content type."""
+        return generate_latest(self.registry), CONTENT_TYPE_LATEST
