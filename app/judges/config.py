@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from app.domain.judging import JudgeVersion
 from app.domain.problems import Problem
 
 PROVIDERS = ("openai", "openai-responses", "anthropic", "openai-compatible", "recorded", "simulated")
@@ -35,8 +36,9 @@ class JudgeConfig:
     """One judge of the roster as configured.
 
     ``params`` are canonical JSON (sorted keys): part of the judge's identity, sent to its provider.
-    Prices are US dollars per million tokens, 0 where none was given; ``price_cached_input_per_mtok`` is
-    None where cached input costs as much as other input. Limits are None where there is none.
+    Prices are US dollars per million tokens, 0 where none was given; input read from a provider's cache or
+    written to it costs as much as other input unless its own price is given. Limits are None where there
+    is none. ``folder`` is where relative paths in ``params`` start.
     ``api_key`` was read from the variable that ``api_key_env`` names and is never shown.
     """
 
@@ -50,6 +52,7 @@ class JudgeConfig:
     params: str = "{}"
     price_input_per_mtok: float = 0.0
     price_cached_input_per_mtok: float | None = None
+    price_cache_write_per_mtok: float | None = None
     price_output_per_mtok: float = 0.0
     requests_per_minute: float | None = None
     tokens_per_minute: float | None = None
@@ -58,10 +61,18 @@ class JudgeConfig:
     enabled: bool = True
     folder: str = "."
 
+    def version(self, prompt_version: str) -> JudgeVersion:
+        """The identity of a judge that asks a model with this prompt."""
+        return JudgeVersion(self.family, self.name, self.model, self.params, prompt_version)
+
     def param_values(self) -> dict[str, Any]:
         """The parameters as a fresh dictionary."""
         values: dict[str, Any] = json.loads(self.params)
         return values
+
+
+KEYS = tuple(f.name for f in fields(JudgeConfig) if f.name not in ("api_key", "folder"))
+"""What may stand in a judge's table."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,13 +141,23 @@ def _unknown(key: str, known: tuple[str, ...], path: str) -> Problem:
 
 def _together(tables: list[dict[str, Any]]) -> list[Problem]:
     """What is wrong with the roster as a whole, whatever else is wrong with its judges."""
-    problems, first = [], {}
+    problems: list[Problem] = []
+    first: dict[str, int] = {}
     for index, table in enumerate(tables):
         name = table.get("name")
         if isinstance(name, str) and first.setdefault(name, index) != index:
             problems.append(
                 Problem(f"judges[{first[name]}] has this name already", f"judges[{index}].name", value=name)
             )
+    spelled: dict[str, str] = {}
+    for index, table in enumerate(tables):
+        family = table.get("family")
+        if not isinstance(family, str):
+            continue
+        elsewhere = spelled.setdefault(family.strip().casefold(), family.strip())
+        if elsewhere != family.strip():
+            problem = f"the family is written {elsewhere!r} elsewhere, and so would count as another"
+            problems.append(Problem(problem, f"judges[{index}].family", value=family))
     enabled = [table for table in tables if table.get("enabled", True) is not False]
     simulated = [table for table in enabled if table.get("provider") == "simulated"]
     if simulated and len(simulated) < len(enabled):
@@ -162,15 +183,14 @@ class _Table:
 
     def judge(self) -> JudgeConfig | None:
         """The judge, or None where it cannot be made."""
-        known = tuple(f.name for f in fields(JudgeConfig) if f.name not in ("api_key", "folder"))
         for key in self._table:
-            if key not in known:
-                self.problems.append(_unknown(key, known, f"{self._path}.{key}"))
+            if key not in KEYS:
+                self.problems.append(_unknown(key, KEYS, f"{self._path}.{key}"))
         enabled = self._flag("enabled")
         name, family, provider = self._word("name"), self._word("family"), self._provider()
         model = name if provider in _NO_MODEL and "model" not in self._table else self._word("model")
         base_url = self._base_url(provider)
-        key_env, key = self._key(provider, base_url, enabled)
+        key_env, api_key = self._key(provider, base_url, enabled)
         judge = JudgeConfig(
             name=name,
             family=family,
@@ -178,10 +198,11 @@ class _Table:
             model=model,
             base_url=base_url,
             api_key_env=key_env,
-            api_key=key,
+            api_key=api_key,
             params=self._params(),
             price_input_per_mtok=self._number("price_input_per_mtok", zero=True) or 0.0,
             price_cached_input_per_mtok=self._number("price_cached_input_per_mtok", zero=True),
+            price_cache_write_per_mtok=self._number("price_cache_write_per_mtok", zero=True),
             price_output_per_mtok=self._number("price_output_per_mtok", zero=True) or 0.0,
             requests_per_minute=self._number("requests_per_minute"),
             tokens_per_minute=self._number("tokens_per_minute"),
@@ -201,6 +222,8 @@ class _Table:
             self._wrong(key, f"a judge needs a {key}")
         elif not isinstance(value, str) or not value.strip():
             self._wrong(key, f"the {key} must be a text that is not empty")
+        elif len(value) > 200 or not value.isprintable():
+            self._wrong(key, f"the {key} must be one line of at most 200 characters")
         else:
             return value.strip()
         return ""

@@ -7,30 +7,45 @@ _MILLION = 1_000_000
 
 
 def usage_of(
-    config: JudgeConfig, *, input_tokens: int, output_tokens: int, cached_tokens: int = 0, attempts: int = 1
+    config: JudgeConfig,
+    *,
+    input_tokens: int,
+    output_tokens: int,
+    cached_tokens: int = 0,
+    written_tokens: int = 0,
+    attempts: int = 1,
 ) -> Usage:
-    """The usage of one call. ``input_tokens`` includes ``cached_tokens``; reasoning tokens are output."""
-    cached = min(cached_tokens, input_tokens)
-    return Usage(
+    """The usage of one call.
+
+    ``input_tokens`` includes ``cached_tokens``, which the provider read from its prompt cache, and
+    ``written_tokens``, which it stored there. Reasoning tokens are output.
+    """
+    cost = cost_usd(
+        config,
         input_tokens=input_tokens,
-        cached_tokens=cached,
         output_tokens=output_tokens,
-        cost_usd=cost_usd(
-            config, input_tokens=input_tokens, output_tokens=output_tokens, cached_tokens=cached
-        ),
-        attempts=attempts,
+        cached_tokens=cached_tokens,
+        written_tokens=written_tokens,
     )
+    return Usage(input_tokens, min(cached_tokens, input_tokens), output_tokens, cost, attempts)
 
 
-def cost_usd(config: JudgeConfig, *, input_tokens: int, output_tokens: int, cached_tokens: int = 0) -> float:
-    """Price of the tokens; cached input costs as much as other input unless its price is configured."""
-    cached_price = config.price_cached_input_per_mtok
-    if cached_price is None:
-        cached_price = config.price_input_per_mtok
-    fresh = max(input_tokens - cached_tokens, 0)
+def cost_usd(
+    config: JudgeConfig,
+    *,
+    input_tokens: int,
+    output_tokens: int,
+    cached_tokens: int = 0,
+    written_tokens: int = 0,
+) -> float:
+    """Price of the tokens; those in a cache at their own price where it is configured."""
+    cached_price, written_price = config.price_cached_input_per_mtok, config.price_cache_write_per_mtok
+    cached = min(cached_tokens, input_tokens)
+    written = min(written_tokens, input_tokens - cached)
     dollars = (
-        fresh * config.price_input_per_mtok
-        + cached_tokens * cached_price
+        (input_tokens - cached - written) * config.price_input_per_mtok
+        + cached * (config.price_input_per_mtok if cached_price is None else cached_price)
+        + written * (config.price_input_per_mtok if written_price is None else written_price)
         + output_tokens * config.price_output_per_mtok
     )
     return dollars / _MILLION
@@ -48,9 +63,9 @@ def add_usage(first: Usage, second: Usage) -> Usage:
 
 
 def worst_cost_usd(config: JudgeConfig, *, prompt_chars: int, max_output_tokens: int) -> float:
-    """An upper bound on the price of a call before it is made, for budgets.
+    """What a call may cost at most, before it is made: a token per character, everything written.
 
-    A token holds at least one UTF-8 byte and a character at most four, but text of any language stays
-    below one token per character in today's tokenisers; emoji and rare scripts may pass it.
+    Text in ordinary languages takes fewer tokens than characters; rare scripts and emoji can take more,
+    so this is a bound for practice, not a proof.
     """
     return cost_usd(config, input_tokens=prompt_chars, output_tokens=max_output_tokens)
