@@ -31,3 +31,11 @@ class Item:
     context: str | None = None
     reference: str | None = None
     strata: Mapping[str, str] = field(default_factory=dict)
+
+
+class ItemConflict(Exception):
+    """An item id that already stands for another prompt. ``item_id`` is the caller's own id."""
+
+    def __init__(self, item_id: str) -> None:
+        super().__init__(f"the item {item_id!r} is known with another prompt")
+        self.item_id = item_id

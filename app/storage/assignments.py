@@ -1,0 +1,143 @@
+"""Assignments: who judges what, in which order, with which chance. Committed before any judge is called."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from app.domain.items import Item
+from app.domain.judging import Assignment, Seat
+from app.domain.rubrics import RubricVersion
+from app.storage import tables
+from app.storage.catalog import AnswerRef, Catalog
+from app.storage.database import Database
+from app.storage.statements import Insert, Row
+from app.storage.times import to_ms
+
+GRADES = Insert(
+    tables.grades,
+    (
+        "id",
+        "project_id",
+        "rubric_version_id",
+        "item_id",
+        "answer_ids",
+        "seed",
+        "families",
+        "request",
+        "status",
+        "process_id",
+        "created_at",
+    ),
+)
+SEATS = Insert(
+    tables.seats,
+    (
+        "grade_id",
+        "position",
+        "project_id",
+        "judge_version_id",
+        "shown",
+        "inclusion_probability",
+        "replaces",
+        "created_at",
+    ),
+)
+CALLBACKS = Insert(tables.callbacks, ("grade_id", "project_id", "url", "attempts"))
+
+PENDING = "pending"
+
+
+@dataclass(frozen=True, slots=True)
+class AssignedGrade:
+    """A grade whose assignment is on record: what recording its verdicts needs.
+
+    ``answers`` are in the caller's order.
+    """
+
+    id: int
+    project_id: int
+    rubric: RubricVersion
+    item_id: int
+    answers: tuple[AnswerRef, ...]
+
+
+async def record_assignment(
+    db: Database,
+    *,
+    grade_id: int,
+    project_id: int,
+    rubric: RubricVersion,
+    item: Item,
+    assignment: Assignment,
+    now: datetime,
+    request: Mapping[str, Any] | None = None,
+    callback_url: str | None = None,
+) -> AssignedGrade:
+    """Make an assignment durable, with its item, answers and seats, in one submission.
+
+    ``request`` is what else the caller asked (JSON-ready, without the texts) and comes back with the
+    grade. A ``callback_url`` becomes due when the grade is finished.
+
+    Raises
+    ------
+    ItemConflict
+        If the item's id already stands for another prompt.
+    BadInput
+        If a name cannot be stored.
+    """
+    catalog = Catalog(project_id, to_ms(now))
+    key = catalog.item(
+        external_id=item.item_id,
+        prompt=item.prompt,
+        context=item.context,
+        reference=item.reference,
+        strata=item.strata,
+    )
+    answers = tuple(
+        catalog.answer(key, system=a.system, text=a.text, family=a.family, model=a.model)
+        for a in item.answers
+    )
+    catalog.put(
+        GRADES,
+        (
+            grade_id,
+            project_id,
+            rubric.id,
+            key,
+            json.dumps([answer.id for answer in answers]),
+            str(assignment.seed),
+            json.dumps(dict(assignment.families_drawn_from)),
+            json.dumps(dict(request or {})),
+            PENDING,
+            db.process_id,
+            catalog.at,
+        ),
+    )
+    for seat in assignment.seats:
+        catalog.put(SEATS, _seat_row(catalog, grade_id, seat))
+    if callback_url is not None:
+        catalog.put(CALLBACKS, (grade_id, project_id, callback_url, 0))
+    await db.submit(catalog.rows)
+    return AssignedGrade(grade_id, project_id, rubric, key, answers)
+
+
+async def record_replacement(db: Database, grade: AssignedGrade, seat: Seat, *, now: datetime) -> None:
+    """Make a replacement seat durable; ``seat.replaces`` is the position of the failed one."""
+    catalog = Catalog(grade.project_id, to_ms(now))
+    catalog.put(SEATS, _seat_row(catalog, grade.id, seat))
+    await db.submit(catalog.rows)
+
+
+def _seat_row(catalog: Catalog, grade_id: int, seat: Seat) -> Row:
+    return (
+        grade_id,
+        seat.position,
+        catalog.project_id,
+        catalog.judge(seat.judge),
+        json.dumps(seat.order),
+        seat.inclusion_probability,
+        seat.replaces,
+        catalog.at,
+    )

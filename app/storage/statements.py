@@ -1,0 +1,91 @@
+"""Inserts compiled once: many rows of many requests go to one executemany, as plain tuples."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import Connection, Dialect, Table, bindparam, func
+from sqlalchemy.dialects import postgresql, sqlite
+
+Row = tuple[Any, ...]
+Prepare = Callable[[Connection, list[Row]], list[Row]]
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Insert:
+    """How rows of one table are written.
+
+    ``columns`` gives the order of a row's values. What a conflict on the primary key does is set by
+    one of: ``ignore`` (the row is there already), ``fill`` (columns that are null there are filled),
+    ``add`` (columns that are summed); otherwise it is an error. ``prepare`` turns the rows of a whole
+    commit into what is executed; it may ask the database and may raise. ``remember`` skips rows whose
+    id (the first value) this process has already committed: for the few rows that come with every grade.
+    """
+
+    table: Table
+    columns: tuple[str, ...]
+    ignore: bool = False
+    fill: tuple[str, ...] = ()
+    add: tuple[str, ...] = ()
+    prepare: Prepare | None = None
+    remember: bool = False
+    _sql: dict[str, str] = field(default_factory=dict)
+
+    def execute(self, connection: Connection, rows: Sequence[Row]) -> None:
+        """Insert ``rows`` in one executemany."""
+        if rows:
+            connection.exec_driver_sql(self._text(connection.dialect), list(rows))
+
+    def _text(self, dialect: Dialect) -> str:
+        if dialect.name not in self._sql:
+            self._sql[dialect.name] = self._compile(dialect)
+        return self._sql[dialect.name]
+
+    def _compile(self, dialect: Dialect) -> str:
+        insert = sqlite.insert if dialect.name == "sqlite" else postgresql.insert
+        values = {name: bindparam(name, type_=self.table.c[name].type) for name in self.columns}
+        statement: Any = insert(self.table).values(values)
+        key = [column.name for column in self.table.primary_key]
+        mine, theirs = self.table.c, statement.excluded
+        if self.ignore:
+            statement = statement.on_conflict_do_nothing()
+        elif self.fill:
+            statement = statement.on_conflict_do_update(
+                index_elements=key,
+                set_={name: func.coalesce(mine[name], theirs[name]) for name in self.fill},
+                # A row that has nothing to add must not be rewritten.
+                where=_any_of([mine[n].is_(None) & theirs[n].is_not(None) for n in self.fill]),
+            )
+        elif self.add:
+            statement = statement.on_conflict_do_update(
+                index_elements=key, set_={name: mine[name] + theirs[name] for name in self.add}
+            )
+        compiled = statement.compile(dialect=dialect)
+        if tuple(compiled.positiontup or ()) != _in_table_order(self):
+            raise AssertionError(f"columns of {self.table.name} must be given in the table's order")
+        return str(compiled)
+
+
+def _in_table_order(insert: Insert) -> Row:
+    return tuple(insert.columns)
+
+
+def _any_of(conditions: list[Any]) -> Any:
+    first, *rest = conditions
+    for condition in rest:
+        first = first | condition
+    return first
+
+
+def by_id(_: Connection, rows: list[Row]) -> list[Row]:
+    """One row per id, in the order of ids: all processes then lock shared rows in the same order."""
+    return [row for _, row in sorted({row[0]: row for row in rows}.items())]
+
+
+def all_by_id(_: Connection, rows: list[Row]) -> list[Row]:
+    """Distinct rows in the order of ids; for inserts that fill gaps, where rows of one id may differ."""
+    return sorted(dict.fromkeys(rows), key=_first)
+
+
+def _first(row: Row) -> Any:
+    return row[0]

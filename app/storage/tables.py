@@ -1,0 +1,494 @@
+"""Every table of the service. Rows never leave this package: repositories turn them into domain objects.
+
+Conventions: ids are 63-bit integers made by the service (`app.domain.ids`); a column that ends in
+``_at`` is a Unix time in milliseconds, UTC; ``project_id`` stands in every row; JSON is text.
+Foreign keys guard what is written row by row. The ledger of verdicts has only those that a reader
+joins on, since its parents are written in the same transaction and each key costs a look-up per row.
+"""
+
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Double,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    SmallInteger,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+Id = BigInteger().with_variant(Integer(), "sqlite")  # SQLite's own row id is spelled INTEGER
+
+
+def _id(name: str = "id", **options: Any) -> Column[Any]:
+    return Column(name, Id, primary_key=True, autoincrement=False, **options)
+
+
+def _key(target: str, name: str, *, nullable: bool = False, **options: Any) -> Column[Any]:
+    return Column(name, Id, ForeignKey(f"{target}.id"), nullable=nullable, **options)
+
+
+def _project() -> Column[Any]:
+    return _key("projects", "project_id")
+
+
+def _when(name: str, *, nullable: bool = False) -> Column[Any]:
+    return Column(name, BigInteger, nullable=nullable)
+
+
+# --- who: projects, keys, processes ---------------------------------------------------------------
+
+projects = Table(
+    "projects",
+    metadata,
+    _id(),
+    Column("name", Text, nullable=False, unique=True),
+    Column("policy", Text, nullable=False),
+    _when("created_at"),
+)
+
+api_keys = Table(
+    "api_keys",
+    metadata,
+    _id(),
+    _project(),
+    Column("name", Text, nullable=False),
+    Column("prefix", Text, nullable=False, unique=True),
+    Column("mac", LargeBinary, nullable=False),  # HMAC-SHA-256 of the secret; the secret is never stored
+    Column("scopes", Text, nullable=False),
+    _when("created_at"),
+    _when("last_used_at", nullable=True),
+    _when("revoked_at", nullable=True),
+    Index(None, "project_id"),
+)
+
+# A running service. Work it had begun is taken over once it is known to be dead.
+processes = Table(
+    "processes",
+    metadata,
+    _id(),
+    Column("host", Text, nullable=False),
+    Column("pid", Integer, nullable=False),
+    _when("started_at"),
+    _when("seen_at"),
+)
+
+# --- what is judged: rubrics, items, answers, strata ----------------------------------------------
+
+rubrics = Table(
+    "rubrics",
+    metadata,
+    _id(),
+    _project(),
+    Column("name", Text, nullable=False),
+    Column("latest_version", Integer, nullable=False),
+    _when("created_at"),
+    UniqueConstraint("project_id", "name"),
+)
+
+rubric_versions = Table(
+    "rubric_versions",
+    metadata,
+    _id(),
+    _project(),
+    _key("rubrics", "rubric_id"),
+    Column("version", Integer, nullable=False),
+    Column("digest", Text, nullable=False),
+    Column("content", Text, nullable=False),
+    _when("created_at"),
+    UniqueConstraint("rubric_id", "version"),
+)
+
+# A criterion keeps its id across wordings, and gets another when its scale, direction or the
+# rubric's kind changes: such verdicts cannot be pooled.
+criteria = Table(
+    "criteria",
+    metadata,
+    _id(),
+    _project(),
+    _key("rubrics", "rubric_id"),
+    Column("name", Text, nullable=False),
+    Index(None, "rubric_id"),
+)
+
+texts = Table(
+    "texts",
+    metadata,
+    _id(),
+    _project(),
+    Column("sha256", Text, nullable=False),
+    Column("body", LargeBinary, nullable=False),  # UTF-8; bytes, since PostgreSQL's text has no NUL
+)
+
+items = Table(
+    "items",
+    metadata,
+    _id(),
+    _project(),
+    Column("external_id", Text),
+    _key("texts", "prompt_text_id", nullable=True),
+    _key("texts", "context_text_id", nullable=True),
+    _key("texts", "reference_text_id", nullable=True),
+    _when("created_at"),
+)
+
+systems = Table(
+    "systems",
+    metadata,
+    _id(),
+    _project(),
+    Column("name", Text, nullable=False),
+    Column("family", Text),
+    Column("model", Text),
+    UniqueConstraint("project_id", "name"),
+)
+
+answers = Table(
+    "answers",
+    metadata,
+    _id(),
+    _project(),
+    _key("items", "item_id"),
+    _key("systems", "system_id"),
+    _key("texts", "text_id", nullable=True),
+    Column("len_words", Integer),
+    Column("len_chars", Integer),
+    _when("created_at"),
+    Index(None, "item_id", "system_id"),
+    Index(None, "project_id", "system_id"),
+)
+
+strata = Table(
+    "strata",
+    metadata,
+    _id(),
+    _project(),
+    Column("name", Text, nullable=False),
+    Column("value", Text, nullable=False),
+    Index(None, "project_id", "name"),
+)
+
+# One value per item and stratum name (the first seen): ``dimension_id`` stands for the name.
+item_strata = Table(
+    "item_strata",
+    metadata,
+    _key("items", "item_id", primary_key=True, autoincrement=False),
+    Column("dimension_id", Id, primary_key=True, autoincrement=False),
+    _project(),
+    _key("strata", "stratum_id"),
+    Index(None, "project_id", "dimension_id"),
+    sqlite_with_rowid=False,
+)
+
+# --- judges and what they did ---------------------------------------------------------------------
+
+judge_versions = Table(
+    "judge_versions",
+    metadata,
+    _id(),
+    _project(),
+    Column("name", Text, nullable=False),
+    Column("family", Text, nullable=False),
+    Column("model", Text, nullable=False),
+    Column("params", Text, nullable=False),
+    Column("prompt_version", Text, nullable=False),
+    Column("simulated", Boolean, nullable=False),
+    _when("created_at"),
+    Index(None, "project_id", "name"),
+)
+
+grades = Table(
+    "grades",
+    metadata,
+    _id(),
+    _project(),
+    _key("rubric_versions", "rubric_version_id"),
+    _key("items", "item_id"),
+    Column("answer_ids", Text, nullable=False),  # JSON array, in the caller's order
+    Column("seed", Text, nullable=False),  # decimal digits: a seed may have more than 63 bits
+    Column("families", Text, nullable=False),  # JSON: family -> how many of its judges could have sat
+    Column("request", Text, nullable=False),  # JSON: what the caller asked, without the texts
+    Column("status", Text, nullable=False),
+    Column("process_id", BigInteger, nullable=False),
+    Column("answered", Text),  # JSON: what was derived for the caller when the grade was finished
+    _when("created_at"),
+    _when("finished_at", nullable=True),
+    Index(
+        "ix_grades_unfinished",
+        "process_id",
+        sqlite_where=text("status = 'pending'"),
+        postgresql_where=text("status = 'pending'"),
+    ),
+    Index(None, "project_id", "id"),
+)
+
+seats = Table(
+    "seats",
+    metadata,
+    _key("grades", "grade_id", primary_key=True, autoincrement=False),
+    Column("position", SmallInteger, primary_key=True, autoincrement=False),
+    Column("project_id", Id, nullable=False),
+    _key("judge_versions", "judge_version_id"),
+    Column("shown", Text, nullable=False),  # JSON array: which answer stands in each place
+    Column("inclusion_probability", Double, nullable=False),
+    Column("replaces", SmallInteger),
+    _when("created_at"),
+    sqlite_with_rowid=False,
+)
+
+replies = Table(
+    "replies",
+    metadata,
+    _key("grades", "grade_id", primary_key=True, autoincrement=False),
+    Column("position", SmallInteger, primary_key=True, autoincrement=False),
+    Column("project_id", Id, nullable=False),
+    Column("judge_version_id", Id, nullable=False),
+    Column("unscored", SmallInteger, nullable=False),  # -1: scored
+    Column("detail", Text),
+    Column("rationale", Text),
+    Column("latency_ms", Double, nullable=False),
+    Column("cost_usd", Double, nullable=False),
+    Column("input_tokens", Integer, nullable=False),
+    Column("cached_tokens", Integer, nullable=False),
+    Column("output_tokens", Integer, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("cached", Boolean, nullable=False),
+    _when("answered_at"),
+    Index(None, "judge_version_id", "answered_at"),
+    sqlite_with_rowid=False,
+)
+
+# The ledger. Append-only; ids grow in the order of commit (see `ledger`).
+verdicts = Table(
+    "verdicts",
+    metadata,
+    _id(),
+    Column("project_id", Id, nullable=False),
+    Column("rubric_version_id", Id, nullable=False),
+    Column("criterion_id", Id, nullable=False),
+    Column("judge_version_id", Id, nullable=False),
+    Column("item_id", Id, nullable=False),
+    _key("answers", "answer_id"),
+    Column("other_answer_id", Id),
+    Column("system_id", Id, nullable=False),
+    Column("other_system_id", Id),
+    Column("grade_id", Id),  # null: imported
+    Column("position", SmallInteger),  # the seat, within its grade
+    Column("import_id", Id),  # null: graded here
+    Column("import_key", Id),  # hash of (judge, criterion, unit, draw, place), for imported ones
+    Column("draw", SmallInteger, nullable=False),
+    Column("place", SmallInteger, nullable=False),
+    Column("value", Double),
+    Column("expected", Double),
+    Column("unscored", SmallInteger, nullable=False),  # -1: scored, else the index of its reason
+    Column("simulated", Boolean, nullable=False),
+    Column("inclusion_probability", Double),
+    _when("recorded_at"),
+    Index(None, "criterion_id", "id"),
+    Index(
+        "ix_verdicts_grade_id",
+        "grade_id",
+        sqlite_where=text("grade_id IS NOT NULL"),
+        postgresql_where=text("grade_id IS NOT NULL"),
+    ),
+    Index(
+        "uq_verdicts_import_key",
+        "import_key",
+        unique=True,
+        sqlite_where=text("import_key IS NOT NULL"),
+        postgresql_where=text("import_key IS NOT NULL"),
+    ),
+)
+
+# One row: the highest verdict id given out. Its row lock makes ids follow the order of commit, so
+# that "everything up to this id" is a snapshot that no later commit can add to.
+ledger = Table("ledger", metadata, _id(), Column("newest", BigInteger, nullable=False))
+
+# Sums over visible verdicts, kept with every commit: reports count without reading the ledger.
+tallies = Table(
+    "tallies",
+    metadata,
+    Column("criterion_id", Id, primary_key=True, autoincrement=False),
+    Column("judge_version_id", Id, primary_key=True, autoincrement=False),
+    Column("system_id", Id, primary_key=True, autoincrement=False),
+    Column("other_system_id", Id, primary_key=True, autoincrement=False),  # 0: not a pair
+    Column("place", SmallInteger, primary_key=True, autoincrement=False),
+    Column("unscored", SmallInteger, primary_key=True, autoincrement=False),
+    Column("project_id", Id, nullable=False),
+    Column("verdicts", BigInteger, nullable=False),
+    Column("total", Double, nullable=False),
+    Column("total_squares", Double, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+imports = Table(
+    "imports",
+    metadata,
+    _id(),
+    _project(),
+    _key("rubrics", "rubric_id"),
+    Column("sha256", Text, nullable=False),
+    Column("status", Text, nullable=False),  # running, done, failed
+    Column("verdicts", BigInteger, nullable=False),
+    Column("duplicates", BigInteger, nullable=False),
+    Column("visible_from", BigInteger),  # the ledger's number at which its rows became visible
+    Column("process_id", BigInteger, nullable=False),
+    _when("started_at"),
+    _when("finished_at", nullable=True),
+    Index(None, "project_id", "status"),
+)
+
+# --- what people said -----------------------------------------------------------------------------
+
+anchor_sets = Table(
+    "anchor_sets",
+    metadata,
+    _id(),
+    _project(),
+    _key("rubrics", "rubric_id"),
+    Column("name", Text, nullable=False),
+    Column("latest_version", Integer, nullable=False),
+    _when("created_at"),
+    UniqueConstraint("project_id", "name"),
+)
+
+anchor_set_versions = Table(
+    "anchor_set_versions",
+    metadata,
+    _id(),
+    _project(),
+    _key("anchor_sets", "anchor_set_id"),
+    Column("version", Integer, nullable=False),
+    Column("parent", Integer),
+    Column("sha256", Text, nullable=False),
+    Column("replace", Boolean, nullable=False),
+    Column("added", Integer, nullable=False),
+    Column("removed", Integer, nullable=False),
+    Column("items", Integer, nullable=False),
+    Column("grades", Integer, nullable=False),
+    Column("annotators", Integer, nullable=False),
+    Column("warnings", Text, nullable=False),
+    _when("created_at"),
+    UniqueConstraint("anchor_set_id", "version"),
+)
+
+annotators = Table(
+    "annotators",
+    metadata,
+    _id(),
+    _project(),
+    Column("name", Text, nullable=False),
+    Column("type", Text, nullable=False),
+)
+
+# A member of its set from version ``added_in`` until before ``removed_in``.
+human_verdicts = Table(
+    "human_verdicts",
+    metadata,
+    _id(),
+    _project(),
+    _key("anchor_sets", "anchor_set_id"),
+    _key("rubric_versions", "rubric_version_id"),
+    _key("criteria", "criterion_id"),
+    _key("annotators", "annotator_id"),
+    _key("items", "item_id"),
+    _key("answers", "answer_id"),
+    Column("other_answer_id", Id),
+    Column("system_id", Id, nullable=False),
+    Column("other_system_id", Id),
+    Column("unit_key", Id, nullable=False),  # hash of (criterion, answers, annotator)
+    Column("value", Double, nullable=False),
+    Column("source", Text),
+    Column("blind", Boolean),
+    Column("inclusion_probability", Double),
+    _when("graded_at", nullable=True),
+    _when("recorded_at"),
+    Column("added_in", Integer, nullable=False),
+    Column("removed_in", Integer),
+    Index(None, "criterion_id"),
+    Index(None, "anchor_set_id", "unit_key"),
+)
+
+# --- what was fitted ------------------------------------------------------------------------------
+
+calibrations = Table(
+    "calibrations",
+    metadata,
+    _id(),
+    _project(),
+    _key("rubrics", "rubric_id"),
+    Column("criterion", Text, nullable=False),
+    Column("anchor_sets", Text),  # JSON array of names; null: all sets of the rubric
+    Column("status", Text, nullable=False),
+    Column("process_id", BigInteger),
+    Column("snapshot", Text, nullable=False),
+    Column("model", Text, nullable=False),
+    Column("refusals", Text, nullable=False),
+    Column("error", Text),
+    _when("created_at"),
+    _when("started_at", nullable=True),
+    _when("finished_at", nullable=True),
+    Index(None, "project_id", "rubric_id", "criterion", "status"),
+    Index(
+        "ix_calibrations_open",
+        "status",
+        sqlite_where=text("status IN ('queued', 'running')"),
+        postgresql_where=text("status IN ('queued', 'running')"),
+    ),
+)
+
+calibration_frames = Table(
+    "calibration_frames",
+    metadata,
+    _key("calibrations", "calibration_id", primary_key=True, autoincrement=False),
+    Column("project_id", Id, nullable=False),
+    Column("frame", LargeBinary, nullable=False),
+)
+
+# --- promises to callers --------------------------------------------------------------------------
+
+idempotency = Table(
+    "idempotency",
+    metadata,
+    _id(),  # content id of (project, key)
+    _project(),
+    Column("key", Text, nullable=False),
+    Column("fingerprint", Text, nullable=False),
+    Column("process_id", BigInteger, nullable=False),
+    Column("claim_id", BigInteger, nullable=False),
+    Column("status_code", Integer),  # null: the first request is still running
+    Column("headers", Text),
+    Column("body", LargeBinary),
+    _when("created_at"),
+    Index(None, "created_at"),
+)
+
+callbacks = Table(
+    "callbacks",
+    metadata,
+    _key("grades", "grade_id", primary_key=True, autoincrement=False),
+    _project(),
+    Column("url", Text, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    _when("due_at", nullable=True),  # null: delivered, given up, or the grade is not finished
+    _when("delivered_at", nullable=True),
+    Column("last_error", Text),
+    Index("ix_callbacks_due_at", "due_at"),
+)
