@@ -1,0 +1,217 @@
+"""A judge that asks a model: prompt, attempts within the limits, reply; all that can go wrong is a reason."""
+
+import asyncio
+from dataclasses import dataclass, field
+from random import Random
+
+from app.domain.judging import JudgeVersion, Reply, Unscored, UnscoredReason, Usage
+from app.judges.breaker import Breaker
+from app.judges.completion import CallFailed, Completion, TokenCount, Wire, shortened
+from app.judges.config import JudgeConfig
+from app.judges.judge import Question
+from app.judges.limits import Limits, NoPlace
+from app.judges.lines import ClientT, Line, Lines
+from app.judges.pricing import add_usage, usage_of, worst_cost_usd
+from app.judges.prompt import PROMPT_VERSION, Prompt, build_prompt
+from app.judges.reply import read_reply
+from app.judges.retry import RetryPolicy, wait_before
+
+
+@dataclass(slots=True)
+class _Spent:
+    """What the attempts of one seat cost so far."""
+
+    config: JudgeConfig
+    usage: Usage = field(default_factory=Usage)
+
+    def add(self, count: TokenCount) -> None:
+        attempt = usage_of(
+            self.config, input_tokens=count.input, cached_tokens=count.cached, output_tokens=count.output
+        )
+        self.usage = add_usage(self.usage, attempt)
+
+
+class CallingJudge:
+    """A judge behind a provider's API.
+
+    ``limits`` and ``breaker`` are shared with the judges of the same endpoint. A seat takes at most the
+    judge's ``timeout_s``, retries included, and never outlasts the caller's deadline.
+    """
+
+    def __init__(
+        self,
+        config: JudgeConfig,
+        version: JudgeVersion,
+        wire: Wire,
+        *,
+        limits: Limits,
+        breaker: Breaker,
+        rng: Random,
+        retries: RetryPolicy,
+    ) -> None:
+        self._config, self._version, self._wire = config, version, wire
+        self._limits, self._breaker = limits, breaker
+        self._rng, self._retries = rng, retries
+
+    @property
+    def version(self) -> JudgeVersion:
+        """Who judges: the identity under which verdicts are stored."""
+        return self._version
+
+    @property
+    def breaker(self) -> Breaker:
+        """The state of the provider's endpoint, for health reports."""
+        return self._breaker
+
+    async def judge(self, question: Question, *, deadline: float, max_cost_usd: float | None = None) -> Reply:
+        """See `app.judges.judge.Judge.judge`."""
+        clock = asyncio.get_running_loop().time
+        started = clock()
+        prompt = build_prompt(question)
+        spent = _Spent(self._config)
+        deadline = min(deadline, started + self._config.timeout_s)
+        try:
+            completion = await self._complete(prompt, deadline, max_cost_usd, spent)
+        except CallFailed as failure:
+            unscored: Unscored | None = Unscored(failure.reason, failure.detail)
+            return Reply(unscored=unscored, usage=spent.usage, latency_ms=1000 * (clock() - started))
+        unscored = _no_verdict(completion)
+        latency_ms = 1000 * (clock() - started)
+        if unscored is not None:
+            return Reply(unscored=unscored, usage=spent.usage, latency_ms=latency_ms)
+        reading = read_reply(completion.text, question, prompt, completion.tokens)
+        return Reply(
+            scores=reading.scores,
+            unscored=reading.unscored,
+            rationale=reading.rationale,
+            usage=spent.usage,
+            latency_ms=latency_ms,
+        )
+
+    async def _complete(
+        self, prompt: Prompt, deadline: float, max_cost_usd: float | None, spent: _Spent
+    ) -> Completion:
+        """Attempts until one succeeds, or the last `CallFailed`."""
+        clock = asyncio.get_running_loop().time
+        while True:
+            self._check_budget(prompt, max_cost_usd, spent.usage)
+            try:
+                return await self._attempt(prompt, deadline, spent)
+            except CallFailed as failure:
+                attempts = spent.usage.attempts
+                if failure.retry_after is not None:
+                    self._limits.pause(clock() + failure.retry_after)
+                if not failure.retry or attempts >= self._retries.attempts:
+                    raise _after(failure, attempts) from None
+                wait = wait_before(self._retries, attempts, failure.retry_after, self._rng)
+                if clock() + wait >= deadline:
+                    raise _after(failure, attempts, f"no time for another within {wait:.1f} s") from None
+            await asyncio.sleep(wait)
+
+    async def _attempt(self, prompt: Prompt, deadline: float, spent: _Spent) -> Completion:
+        """One attempt, within the limits, unless the breaker is open."""
+        clock = asyncio.get_running_loop().time
+        self._check_breaker(clock())
+        tokens = self._limits.estimate(len(prompt.system) + len(prompt.user), self._wire.max_output_tokens)
+        try:
+            await self._limits.enter(tokens, deadline)
+        except NoPlace as error:
+            reason = UnscoredReason.TIMEOUT if error.waited else UnscoredReason.RATE_LIMITED
+            raise CallFailed(reason, error.detail) from None
+        count = TokenCount()
+        try:
+            self._check_breaker(clock())
+            try:
+                completion = await self._send(prompt, deadline)
+                count = completion.count
+            except CallFailed as failure:
+                count = failure.count
+                raise
+            finally:
+                spent.add(count)
+        finally:
+            self._limits.leave(tokens, count.total, count.output)
+        return completion
+
+    async def _send(self, prompt: Prompt, deadline: float) -> Completion:
+        """The call itself; the breaker learns how it went."""
+        clock = asyncio.get_running_loop().time
+        started = clock()
+        probe, heard = self._breaker.begin(), False
+        try:
+            async with asyncio.timeout_at(deadline):
+                completion = await self._wire.complete(prompt)
+            heard = True
+            self._breaker.succeeded()
+            return completion
+        except TimeoutError:
+            failure = CallFailed(UnscoredReason.TIMEOUT, f"no reply within {clock() - started:.1f} s")
+            if clock() - started >= self._breaker.policy.patience_s:
+                heard = True
+                self._breaker.failed(clock(), failure.detail, probe=probe)
+            raise failure from None
+        except CallFailed as failure:
+            heard = True
+            if failure.alive:
+                self._breaker.succeeded()
+            else:
+                self._breaker.failed(clock(), failure.detail, probe=probe)
+            raise
+        finally:
+            if not heard:
+                self._breaker.left(probe=probe)
+
+    def _check_breaker(self, now: float) -> None:
+        why = self._breaker.why_not(now)
+        if why is not None:
+            raise CallFailed(UnscoredReason.PROVIDER_ERROR, why)
+
+    def _check_budget(self, prompt: Prompt, max_cost_usd: float | None, usage: Usage) -> None:
+        if max_cost_usd is None:
+            return
+        worst = worst_cost_usd(
+            self._config,
+            prompt_chars=len(prompt.system) + len(prompt.user),
+            max_output_tokens=self._wire.max_output_tokens,
+        )
+        left = max_cost_usd - usage.cost_usd
+        if worst > left:
+            detail = f"the call may cost up to ${worst:.6f}, ${max(left, 0.0):.6f} is left"
+            raise CallFailed(UnscoredReason.BUDGET, detail)
+
+
+def calling_judge(config: JudgeConfig, wire: Wire, line: Line[ClientT], lines: Lines) -> CallingJudge:
+    """A configured judge that calls its model through ``wire`` on a line shared with others."""
+    version = JudgeVersion(
+        family=config.family,
+        name=config.name,
+        model=config.model,
+        params=config.params,
+        prompt_version=PROMPT_VERSION,
+    )
+    return CallingJudge(
+        config,
+        version,
+        wire,
+        limits=line.limits(config),
+        breaker=line.breaker,
+        rng=lines.rng,
+        retries=lines.retries,
+    )
+
+
+def _no_verdict(completion: Completion) -> Unscored | None:
+    """A refusal or a truncation, which is not to be read."""
+    if completion.refusal is not None:
+        said = shortened(completion.refusal) or "without a word"
+        return Unscored(UnscoredReason.REFUSAL, said)
+    if completion.cut_off is not None:
+        return Unscored(UnscoredReason.UNPARSABLE, f"truncation: {completion.cut_off}")
+    return None
+
+
+def _after(failure: CallFailed, attempts: int, why: str = "") -> CallFailed:
+    """The failure with what was tried, where that was more than one attempt or there was time for no more."""
+    tried = f"after {attempts} attempts" if attempts > 1 else ""
+    said = ", ".join(part for part in (tried, why) if part)
+    return CallFailed(failure.reason, f"{failure.detail} ({said})" if said else failure.detail)

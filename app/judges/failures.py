@@ -1,0 +1,121 @@
+"""What goes wrong between us and a provider -> a failed call with its reason, in words, without secrets."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import aiohttp
+import httpx2
+import orjson
+
+from app.domain.judging import UnscoredReason
+from app.judges.completion import CallFailed, TokenCount, shortened
+from app.judges.retry import may_retry, retry_after_s
+
+_FUTILE = ("insufficient_quota", "billing_hard_limit_reached", "credit balance")
+"""A 429 or 400 with these will not pass by waiting: an account has to be filled."""
+
+
+def refused(status: int, headers: Mapping[str, str], body: object, *, secret: str, now: float) -> CallFailed:
+    """A reply with a 4xx or 5xx status. ``body`` is its JSON or text, ``now`` a Unix time."""
+    message = f"HTTP {status}: {_message(body) or 'no explanation'}"
+    futile = any(word in str(body) for word in _FUTILE)
+    limited = status == 429 and not futile
+    timed_out = status == 408
+    reason = UnscoredReason.PROVIDER_ERROR
+    if limited:
+        reason = UnscoredReason.RATE_LIMITED
+    elif timed_out:
+        reason = UnscoredReason.TIMEOUT
+    retry = may_retry(status, headers) and not futile
+    return CallFailed(
+        reason,
+        shortened(message, secret),
+        retry=retry,
+        retry_after=retry_after_s(headers, now) if retry else None,
+        alive=status < 500,
+        count=_count(body),
+    )
+
+
+def broken(error: Exception, *, secret: str) -> CallFailed:
+    """A call that brought no reply: no connection, a reset, bytes that are no HTTP, a time-out on the way.
+
+    The SDKs wrap these two or three deep, and OpenAI's takes a reset for a time-out, so the innermost
+    error decides.
+    """
+    cause: BaseException = error
+    while cause.__cause__ is not None:
+        cause = cause.__cause__
+    said = shortened(f"{_name(cause)}: {cause}" if str(cause) else _name(cause), secret)
+    if isinstance(cause, aiohttp.ServerTimeoutError | httpx2.TimeoutException | TimeoutError):
+        return CallFailed(UnscoredReason.TIMEOUT, f"time-out on the way: {said}", retry=True, alive=False)
+    return CallFailed(UnscoredReason.PROVIDER_ERROR, f"no reply: {said}", retry=True, alive=False)
+
+
+def read_json(response: httpx2.Response, *, secret: str) -> dict[str, Any]:
+    """The JSON object of a successful reply.
+
+    Raises
+    ------
+    CallFailed
+        If it is anything else: a sign-in page, an empty body, an error under a status of 200.
+    """
+    try:
+        payload = orjson.loads(response.content)
+    except ValueError:
+        kind = response.headers.get("content-type", "no content type")
+        start = response.content[:80].decode("utf-8", "replace") or "nothing"
+        raise _odd(f"the reply is no JSON but {kind}: {shortened(start, secret)}") from None
+    if not isinstance(payload, dict):
+        raise _odd("the reply is no JSON object")
+    error = payload.get("error")
+    if error:
+        code = error.get("code") if isinstance(error, dict) else None
+        status = code if isinstance(code, int) and 400 <= code < 600 else 500
+        raise refused(status, response.headers, payload, secret=secret, now=0.0)
+    return payload
+
+
+def misshapen(error: Exception) -> CallFailed:
+    """A reply in JSON that has not the form of its protocol."""
+    return _odd(f"the reply has not the form of its protocol: {_name(error)}: {error}")
+
+
+def whole(value: object) -> int:
+    """A count of tokens; 0 where the provider gave none."""
+    return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else 0
+
+
+def _odd(detail: str) -> CallFailed:
+    return CallFailed(UnscoredReason.PROVIDER_ERROR, shortened(detail), retry=True, alive=False)
+
+
+def _message(body: object) -> str:
+    """The sentence meant for people within an error's body."""
+    if isinstance(body, str):
+        return body
+    if not isinstance(body, dict):
+        return ""
+    error = body.get("error", body)
+    if isinstance(error, str):
+        return error
+    if isinstance(error, dict):
+        for key in ("message", "detail", "error"):
+            if isinstance(error.get(key), str):
+                return str(error[key])
+    return str(body)
+
+
+def _count(body: object) -> TokenCount:
+    """Tokens of a failed attempt, where the provider reports them."""
+    usage = body.get("usage") if isinstance(body, dict) else None
+    if not isinstance(usage, dict):
+        return TokenCount()
+    return TokenCount(
+        input=whole(usage.get("prompt_tokens", usage.get("input_tokens"))),
+        output=whole(usage.get("completion_tokens", usage.get("output_tokens"))),
+    )
+
+
+def _name(error: BaseException) -> str:
+    return type(error).__name__

@@ -1,0 +1,71 @@
+"""What judges of one provider endpoint share: the client and its connections, the breaker, the limits."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from random import Random
+from typing import Generic, Protocol, TypeVar, cast
+
+from app.judges.breaker import Breaker, BreakerPolicy
+from app.judges.config import JudgeConfig
+from app.judges.limits import Limits, Slots
+from app.judges.retry import RetryPolicy
+
+
+class Client(Protocol):
+    """What every provider's SDK client can do."""
+
+    def close(self) -> Awaitable[None]: ...
+
+
+ClientT = TypeVar("ClientT", bound=Client)
+
+
+@dataclass(slots=True)
+class Line(Generic[ClientT]):
+    """One provider endpoint (provider, address and key) with all that is shared by those who use it."""
+
+    client: ClientT
+    breaker: Breaker
+    slots: Slots = field(default_factory=lambda: Slots(1))
+    models: dict[str, Limits] = field(default_factory=dict)
+
+    def limits(self, config: JudgeConfig) -> Limits:
+        """The limits of the judge's model, shared with every judge of that model at this endpoint."""
+        limits = self.models.setdefault(config.model, Limits(self.slots, config.max_concurrency))
+        limits.tighten(
+            max_concurrency=config.max_concurrency,
+            requests_per_minute=config.requests_per_minute,
+            tokens_per_minute=config.tokens_per_minute,
+        )
+        return limits
+
+
+class Lines:
+    """The lines of a process. Clients belong to the event loop on which they first call.
+
+    ``rng`` draws the jitter of retries.
+    """
+
+    def __init__(
+        self,
+        *,
+        breaker: BreakerPolicy | None = None,
+        retries: RetryPolicy | None = None,
+        rng: Random | None = None,
+    ) -> None:
+        self._breaker = breaker or BreakerPolicy()
+        self.retries, self.rng = retries or RetryPolicy(), rng or Random()
+        self._lines: dict[tuple[str, str | None, str | None], Line[Client]] = {}
+
+    def line(self, config: JudgeConfig, connect: Callable[[JudgeConfig], ClientT]) -> Line[ClientT]:
+        """The line a judge calls on; ``connect`` makes the client of the first judge that uses it."""
+        key = (config.provider, config.base_url, config.api_key)
+        if key not in self._lines:
+            self._lines[key] = Line(connect(config), Breaker(self._breaker))
+        return cast(Line[ClientT], self._lines[key])
+
+    async def close(self) -> None:
+        """Close every connection; calls that are under way fail."""
+        lines, self._lines = list(self._lines.values()), {}
+        for line in lines:
+            await line.client.close()
