@@ -1,0 +1,367 @@
+"""Mean human grade of every group with an interval that holds at few anchors: which estimator, and its result.
+
+Puts together `rectifier` (unbiased means), `variances` (moderated dispersions), `eblup` (shrinkage across groups) and
+`fab` (intervals). Which of them a group gets hangs on how many anchors there are, never on what they say of
+the group's mean (a switch on the estimate breaks coverage):
+
+    pooled       enough groups have anchors: EBLUP inside a FAB interval whose prior comes from the other groups
+    alone        too few groups, enough anchors of its own: rectified mean, score interval with the t
+    labels_only  too few of the rarer grades for a variance to be trusted: no panel, dispersion at its maximum of 1
+                 (for binary grades exactly Wilson's interval)
+    others       no anchors of its own, enough other groups that have: prediction from them, declared exchangeable
+    none         nothing can be said on the human scale
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import stdtrit
+
+from app.stats.difference import shared_prompt_correlation
+from app.stats.eblup import Shrunk, shrink
+from app.stats.fab import fab_intervals
+from app.stats.rectifier import Population, RectifiedMeans, rectified_means
+from app.stats.variances import Dispersions, moderated_dispersions
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+_SLOPE_SD = (0.5, 0.1)  # of the between-group slope around 1; of mean length, per standard deviation of a unit's
+
+
+class Basis(StrEnum):
+    """What a group's estimate stands on."""
+
+    POOLED = "pooled"
+    ALONE = "alone"
+    LABELS_ONLY = "labels_only"
+    OTHERS = "others"
+    NONE = "none"
+
+
+@dataclass(frozen=True, slots=True)
+class Minimums:
+    """Labelled prompts and groups below which an estimator's interval was seen not to hold (simulations)."""
+
+    prompts_alone: int = 20
+    prompts_alone_binary: int = 30
+    off_mode: int = 5
+    groups_pooled: int = 4
+    prompts_in_all: int = 20
+    pooled_df: float = 15.0
+    groups_unanchored: int = 5
+    prompts_unanchored: int = 10
+
+
+MINIMUMS = Minimums()
+
+
+@dataclass(frozen=True, slots=True)
+class GroupQuality:
+    """Estimates of S groups on the unit scale; arrays (S,), NaN where ``basis`` is none.
+
+    Attributes
+    ----------
+    estimate, lower, upper : mean human grade with its interval.
+    basis : (S,) what each stands on.
+    effective_sample_size : human grades that would have given the same width without a panel or other groups.
+    off_mode : anchors whose grade is not the group's commonest.
+    binary : whether every human grade is 0 or 1.
+    means, dispersions, shrunk : the parts; None where they could not be had.
+    correlation : of two groups' residuals on a shared prompt.
+    """
+
+    estimate: Floats
+    lower: Floats
+    upper: Floats
+    basis: tuple[Basis, ...]
+    effective_sample_size: Floats
+    off_mode: Ints
+    binary: bool
+    means: RectifiedMeans
+    dispersions: Dispersions | None
+    shrunk: Shrunk | None
+    correlation: float
+
+    @property
+    def pools(self) -> bool:
+        """Whether groups lent each other their variance and their mean."""
+        return self.shrunk is not None
+
+
+def group_quality(
+    *,
+    group: NDArray[np.integer],
+    prompt: NDArray[np.integer],
+    prediction: Floats,
+    human: Floats,
+    groups: int,
+    panel_score: Floats | None = None,
+    reliability: Floats | None = None,
+    length: Floats | None = None,
+    inclusion: Floats | None = None,
+    level: float = 0.95,
+    population: Population = "stream",
+    minimums: Minimums = MINIMUMS,
+) -> GroupQuality:
+    """Estimate every group's mean human grade.
+
+    Parameters
+    ----------
+    group, prompt, prediction, human, groups, inclusion, population
+        As in `rectifier.rectified_means`; grades and predictions on the unit scale.
+    panel_score : (n,)
+        The panel's score of every unit on any scale, made without any human grade: what groups are compared by.
+        ``prediction`` by default, which is right only if no human grade of the group entered it.
+    reliability : (n,)
+        Share of ``panel_score``'s variance within groups that is signal; 1 by default.
+    length : (n,)
+        Length of the answer in words, NaN where unknown.
+    level : float
+        Coverage of the intervals.
+    """
+    means = rectified_means(
+        group=group, prompt=prompt, prediction=prediction, human=human, groups=groups,
+        inclusion=inclusion, population=population,
+    )  # fmt: skip
+    graded = human[(group >= 0) & ~np.isnan(human)]
+    binary = bool(graded.size and np.isin(graded, (0.0, 1.0)).all())
+    off_mode = _off_mode(group, human, groups)
+    anchored = means.n_prompts >= 1
+    total_prompts = np.unique(means.pair_prompt).size
+    pools = bool(
+        (means.n_prompts >= 2).sum() >= minimums.groups_pooled
+        and total_prompts >= minimums.prompts_in_all
+        and np.nansum(means.degrees_of_freedom) >= minimums.pooled_df
+    )
+    dispersions = moderated_dispersions(
+        variance=means.residual_variance,
+        degrees_of_freedom=means.degrees_of_freedom,
+        mean=means.estimate,
+        effective_n=means.effective_prompts,
+        off_mode=off_mode,
+        pool=pools,
+    )
+    basis = _bases(means, off_mode, binary, pools and dispersions is not None, minimums)
+    rho = shared_prompt_correlation(means)
+    shrunk = None
+    if pools and dispersions is not None:
+        covariates, x = _group_covariates(group, panel_score, prediction, reliability, length, human, groups)
+        variance = _sampling_variance(means, dispersions)
+        shared = _shared_covariance(means, dispersions, rho)
+        shrunk = shrink(
+            estimate=np.where(anchored, means.estimate, np.nan),
+            variance=np.where(anchored, variance, np.nan),
+            prediction=x,
+            covariates=covariates,
+            slope_sd=np.array(_SLOPE_SD[: covariates.shape[1]]),
+            shared_covariance=float(shared[anchored].mean()),
+        )
+        kappa = np.where(anchored, shared / np.maximum(variance, 1e-12), 0.0)
+        estimate, lower, upper = _pooled(means, dispersions, shrunk, kappa, basis, level, int(anchored.sum()))
+    else:
+        estimate, lower, upper = _alone(means, dispersions, basis, level)
+    return GroupQuality(
+        estimate=estimate,
+        lower=lower,
+        upper=upper,
+        basis=basis,
+        effective_sample_size=_effective_size(means, lower, upper, level, pools),
+        off_mode=off_mode,
+        binary=binary,
+        means=means,
+        dispersions=dispersions,
+        shrunk=shrunk,
+        correlation=rho,
+    )
+
+
+def pooled_difference_variance(quality: GroupQuality, a: int, b: int, overlap: float, traffic: float) -> float:
+    """Variance of theta_b - theta_a with moderated variances.
+
+    ``overlap`` is sum_p w_pa w_pb (`difference.anchor_overlap`), ``traffic`` the covariance of the traffic parts.
+    """
+    assert quality.dispersions is not None
+    variance = _sampling_variance(quality.means, quality.dispersions)
+    s = np.sqrt(_prompt_variance(quality.means, quality.dispersions))
+    covariance = quality.correlation * float(s[a] * s[b]) * overlap + traffic
+    floor = 1e-3 * float(variance[a] + variance[b])
+    return max(float(variance[a] + variance[b]) - 2.0 * covariance, floor)
+
+
+def _bases(
+    means: RectifiedMeans, off_mode: Ints, binary: bool, pools: bool, least: Minimums
+) -> tuple[Basis, ...]:
+    helped = int((means.n_prompts >= least.prompts_unanchored).sum())
+
+    def basis(g: int) -> Basis:
+        n = int(means.n_prompts[g])
+        if means.n_units[g] == 0:
+            return Basis.NONE
+        if pools:
+            if n >= 1:
+                return Basis.POOLED
+            return Basis.OTHERS if helped >= least.groups_unanchored else Basis.NONE
+        if n < least.prompts_alone:
+            return Basis.NONE
+        few = off_mode[g] < least.off_mode or (binary and n < least.prompts_alone_binary)
+        return Basis.LABELS_ONLY if few else Basis.ALONE
+
+    return tuple(basis(g) for g in range(means.estimate.size))
+
+
+def _pooled(
+    means: RectifiedMeans,
+    dispersions: Dispersions,
+    shrunk: Shrunk,
+    kappa: Floats,
+    basis: tuple[Basis, ...],
+    level: float,
+    anchored: int,
+) -> tuple[Floats, Floats, Floats]:
+    curve = _per_prompt(means) * dispersions.dispersion
+    lower, upper = fab_intervals(
+        estimate=np.nan_to_num(means.estimate, nan=0.5),
+        flat_variance=means.slope_variance + means.traffic_variance,
+        curve=curve,
+        degrees_of_freedom=np.maximum(dispersions.degrees_of_freedom, 1.0),
+        prior_mean=shrunk.prior_mean,
+        prior_variance=shrunk.prior_variance,
+        shared=kappa,
+        level=level,
+    )
+    others = np.array([b is Basis.OTHERS for b in basis])
+    half = float(stdtrit(max(anchored - 2, 1), 0.5 + level / 2)) * np.sqrt(
+        shrunk.prior_variance + means.traffic_variance
+    )
+    lower = np.where(others, np.maximum(shrunk.prior_mean - half, 0.0), lower)
+    upper = np.where(others, np.minimum(shrunk.prior_mean + half, 1.0), upper)
+    missing = np.array([b is Basis.NONE for b in basis])
+    lower, upper = np.where(missing, np.nan, lower), np.where(missing, np.nan, upper)
+    return np.where(missing, np.nan, np.clip(shrunk.estimate, lower, upper)), lower, upper
+
+
+def _alone(
+    means: RectifiedMeans, dispersions: Dispersions | None, basis: tuple[Basis, ...], level: float
+) -> tuple[Floats, Floats, Floats]:
+    """Score intervals without a prior; labels alone where the panel's variance cannot be trusted."""
+    labels = np.array([b is Basis.LABELS_ONLY for b in basis])
+    missing = np.array([b is Basis.NONE for b in basis])
+    own = np.ones(labels.size) if dispersions is None else dispersions.dispersion
+    df = np.full(labels.size, np.inf) if dispersions is None else dispersions.degrees_of_freedom
+    centre = np.where(labels, means.human_mean, means.estimate)
+    lower, upper = fab_intervals(
+        estimate=np.nan_to_num(centre, nan=0.5),
+        flat_variance=np.where(labels, 0.0, means.slope_variance + means.traffic_variance),
+        curve=_per_prompt(means) * np.where(labels, 1.0, own),
+        degrees_of_freedom=np.where(labels, np.inf, np.maximum(df, 1.0)),
+        prior_mean=np.full(labels.size, 0.5),
+        prior_variance=np.full(labels.size, np.inf),
+        level=level,
+    )
+    lower, upper = np.where(missing, np.nan, lower), np.where(missing, np.nan, upper)
+    return np.where(missing, np.nan, np.clip(centre, lower, upper)), lower, upper
+
+
+def _per_prompt(means: RectifiedMeans) -> Floats:
+    return np.where(
+        means.effective_prompts > 0, means.finite_factor / np.maximum(means.effective_prompts, 1e-12), 0.0
+    )
+
+
+def _prompt_variance(means: RectifiedMeans, dispersions: Dispersions) -> Floats:
+    """(S,) variance of one prompt's residual, at a mean that is drawn a little to the middle of all groups.
+
+    A group whose anchors all agree would otherwise have a variance of 0 and could not be shrunk.
+    """
+    n = means.effective_prompts
+    grand = float(np.nanmean(means.estimate))
+    m = np.clip((n * np.nan_to_num(means.estimate, nan=grand) + 2.0 * grand) / (n + 2.0), 0.01, 0.99)
+    return np.asarray(dispersions.dispersion * m * (1.0 - m))
+
+
+def _sampling_variance(means: RectifiedMeans, dispersions: Dispersions) -> Floats:
+    return (
+        _prompt_variance(means, dispersions) * _per_prompt(means) + means.slope_variance + means.traffic_variance
+    )
+
+
+def _shared_covariance(means: RectifiedMeans, dispersions: Dispersions, rho: float) -> Floats:
+    """(S,) mean covariance of each group's error with the other anchored groups', through shared prompts."""
+    s = np.sqrt(_prompt_variance(means, dispersions) * means.finite_factor)
+    ws = means.pair_weight * s[means.pair_group]
+    row = np.unique(means.pair_prompt, return_inverse=True)[1]
+    others = np.bincount(row, ws)[row] - ws
+    total = np.bincount(means.pair_group, ws * others, means.estimate.size)
+    return rho * total / max(int((means.n_prompts >= 1).sum()) - 1, 1)
+
+
+def _group_covariates(
+    group: NDArray[np.integer],
+    panel_score: Floats | None,
+    prediction: Floats,
+    reliability: Floats | None,
+    length: Floats | None,
+    human: Floats,
+    groups: int,
+) -> tuple[Floats, Floats]:
+    """(S, 1 or 2) covariates and (S,) prediction of the group means, from what is known without human grades.
+
+    The panel's group means are put on the human scale by one slope for all groups, the anchors' over all groups
+    divided by the panel's reliability (a unit's noise flattens it, a group mean has none); what is wrong with that slope
+    is for the between-group slope to find out.
+    """
+    score = prediction if panel_score is None else panel_score
+    mean = _group_mean(score, group, groups)
+    used = (group >= 0) & ~np.isnan(human) & ~np.isnan(score)
+    y, s = human[used], score[used]
+    slope = 0.0
+    if used.sum() >= 3 and s.var() > 1e-12:
+        slope = max(float(np.cov(y, s)[0, 1] / s.var(ddof=1)), 0.0)
+        if reliability is not None:
+            slope /= float(np.clip(np.nanmean(reliability[used]), 0.2, 1.0))
+    x = (y.mean() if y.size else 0.5) + slope * (mean - (s.mean() if s.size else 0.0))
+    columns = [x]
+    if length is not None and np.isfinite(length).any():
+        words = np.log1p(length)
+        spread = float(np.nanstd(words))
+        if spread > 1e-6:
+            columns.append(_group_mean(words, group, groups) / spread)
+    return np.column_stack(columns), x
+
+
+def _group_mean(values: Floats, group: NDArray[np.integer], groups: int) -> Floats:
+    """Mean per group over known values; the mean of the other groups where a group has none."""
+    known = (group >= 0) & np.isfinite(values)
+    count = np.bincount(group[known], minlength=groups)
+    mean = np.bincount(group[known], values[known], groups) / np.maximum(count, 1)
+    rest = float(mean[count > 0].mean()) if (count > 0).any() else 0.0
+    return np.where(count > 0, mean, rest)
+
+
+def _off_mode(group: NDArray[np.integer], human: Floats, groups: int) -> Ints:
+    """(S,) anchors whose grade is not the group's commonest one."""
+    used = (group >= 0) & ~np.isnan(human)
+    g = group[used].astype(np.int64)
+    value = np.unique(np.round(human[used], 6), return_inverse=True)[1]
+    values = int(value.max()) + 1 if value.size else 1
+    code, count = np.unique(g * values + value, return_counts=True)
+    top = np.zeros(groups, dtype=np.int64)
+    np.maximum.at(top, code // values, count)
+    return np.bincount(g, minlength=groups) - top
+
+
+def _effective_size(means: RectifiedMeans, lower: Floats, upper: Floats, level: float, pools: bool) -> Floats:
+    """Labels-only grades worth the same half-width: s_y^2 (z / half-width)^2."""
+    variance = means.human_variance
+    known = np.isfinite(variance)
+    if pools and known.any():
+        df = np.maximum(means.n_anchors - 1, 0)
+        variance = np.full_like(variance, (df[known] * variance[known]).sum() / max(df[known].sum(), 1))
+    half = 0.5 * (upper - lower)
+    z = float(stdtrit(1e9, 0.5 + level / 2))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        size = variance * means.finite_factor * (z / half) ** 2
+    return np.where(np.isfinite(size), size, np.nan)

@@ -1,0 +1,109 @@
+"""Residual variances of many groups with few anchors each, moderated towards their common value.
+
+Smyth (2004), "Linear models and empirical Bayes methods for assessing differential expression": s_g^2 with d_g
+degrees of freedom is taken as sigma_g^2 chi^2_{d_g} / d_g, and sigma_g^2 as s_0^2 d_0 / chi^2_{d_0}. Then
+
+    s~_g^2 = (d_0 s_0^2 + d_g s_g^2) / (d_0 + d_g)     has     d_0 + d_g degrees of freedom
+
+for the t of group g. d_0 is how alike the groups are: large where a homogeneity test would not object, small
+where it would, without the jump of a test.
+
+Grades are bounded, and a group near an end of the scale varies less. So what is moderated is the
+*dispersion* phi_g = s_g^2 / (m_g (1 - m_g)), with m_g the group's mean on the unit scale: 1 for binary grades without a
+panel, less for ordinal ones. m_g is (n m + 1) / (n + 2), so that a group whose anchors all agree has
+a dispersion of 0 and not of 0/0; such saturated groups do not inform d_0, and never get less than s_0^2.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import betaln, gammaln
+
+Floats = NDArray[np.float64]
+
+_PRIOR_DF = np.concatenate([np.geomspace(1.0, 256.0, 33), [np.inf]])
+_SATURATED = 3  # anchors away from the commonest grade: fewer, and the group's own variance says nothing
+
+
+@dataclass(frozen=True, slots=True)
+class Dispersions:
+    """Moderated dispersions of S groups on the unit scale.
+
+    Attributes
+    ----------
+    dispersion : (S,) variance of one prompt's residual, divided by m (1 - m).
+    degrees_of_freedom : (S,).
+    common, common_df : the value the groups are drawn to, and how strongly (infinite: no sign that they differ).
+    pooled_df : degrees of freedom that stand behind ``common``.
+    """
+
+    dispersion: Floats
+    degrees_of_freedom: Floats
+    common: float
+    common_df: float
+    pooled_df: float
+
+
+def moderated_dispersions(
+    *,
+    variance: Floats,
+    degrees_of_freedom: Floats,
+    mean: Floats,
+    effective_n: Floats,
+    off_mode: NDArray[np.integer],
+    pool: bool,
+) -> Dispersions | None:
+    """Dispersions of every group, or None where no group has two anchors.
+
+    Parameters
+    ----------
+    variance : (S,)
+        Own residual variance per prompt on the unit scale, NaN where it cannot be had.
+    degrees_of_freedom : (S,)
+        Of ``variance``, 0 where it cannot be had.
+    mean, effective_n : (S,)
+        Mean grade on the unit scale (NaN without anchors) and effective number of prompts behind it.
+    off_mode : (S,)
+        Anchors whose grade is not the group's commonest one.
+    pool : bool
+        Whether groups may lend each other their variance.
+    """
+    m = (effective_n * np.nan_to_num(np.clip(mean, 0.0, 1.0), nan=0.5) + 1.0) / (effective_n + 2.0)
+    unit = m * (1.0 - m)
+    usable = np.isfinite(variance) & (degrees_of_freedom > 0)
+    if not usable.any():
+        return None
+    own = np.where(usable, np.nan_to_num(variance) / unit, 0.0)
+    df = np.where(usable, degrees_of_freedom, 0.0)
+    common = float((df * np.nan_to_num(variance)).sum() / (df * unit).sum())
+    if not pool or common <= 0:
+        return Dispersions(own, df, common, 0.0, float(df.sum()))
+    informative = usable & (off_mode >= _SATURATED)
+    prior_df = _prior_df(own[informative] / common, df[informative])
+    if np.isinf(prior_df):
+        dispersion, total = np.full_like(own, common), np.full_like(own, df.sum())
+    else:
+        dispersion = (prior_df * common + df * own) / (prior_df + df)
+        total = np.minimum(prior_df + df, df.sum())
+    saturated = off_mode < _SATURATED
+    dispersion = np.where(saturated, np.maximum(dispersion, common), dispersion)
+    return Dispersions(dispersion, total, common, prior_df, float(df.sum()))
+
+
+def _prior_df(ratio: Floats, df: Floats) -> float:
+    """d_0 that maximises the likelihood of s_g^2 / s_0^2 ~ F(d_g, d_0), over a grid that ends at infinity."""
+    if ratio.size < 3:
+        return float(np.inf) if ratio.size < 2 else 8.0
+    x = np.maximum(ratio, 1e-3)[:, None]
+    d1, d0 = df[:, None], _PRIOR_DF[None, :-1]
+    density = (
+        0.5 * d1 * np.log(d1 / d0)
+        + (0.5 * d1 - 1.0) * np.log(x)
+        - 0.5 * (d1 + d0) * np.log1p(d1 * x / d0)
+        - betaln(0.5 * d1, 0.5 * d0)
+    )
+    half = 0.5 * d1[:, 0]
+    limit = half * np.log(half) - gammaln(half) + (half - 1.0) * np.log(x[:, 0]) - half * x[:, 0]
+    scores = np.append(density.sum(0), limit.sum())
+    return float(_PRIOR_DF[int(np.argmax(scores))])
