@@ -25,11 +25,12 @@ class Provenance:
 class Pairing:
     """Which texts a verdict is about, by the caller's names.
 
+    Without an ``item_id`` the item is named by its texts, of which ``prompt`` is then set.
     For a pairwise verdict ``other_system`` is set, and ``system`` is the one shown first (for
     imported judge verdicts) or named first (for human ones).
     """
 
-    item_id: str
+    item_id: str | None
     system: str
     other_system: str | None = None
     system_family: str | None = None

@@ -50,3 +50,11 @@ class NotPermitted(Exception):
 
 class NotAuthenticated(Exception):
     """Nobody knows who asks: no key, a wrong one, or one that was revoked."""
+
+
+class UnsupportedFormat(BadInput):
+    """A file of a kind that is not read here, with what to do instead."""
+
+
+class TooLarge(BadInput):
+    """More than is taken, as sent or once unpacked."""
