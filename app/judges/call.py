@@ -71,7 +71,7 @@ class CallingJudge:
         spent = _Spent(self._config)
         deadline = min(deadline, started + self._config.timeout_s)
         try:
-            completion = await self._complete(prompt, deadline, max_cost_usd, spent)
+            completion = await self._attempts(prompt, deadline, max_cost_usd, spent)
         except CallFailed as failure:
             unscored: Unscored | None = Unscored(failure.reason, failure.detail)
             return Reply(unscored=unscored, usage=spent.usage, latency_ms=1000 * (clock() - started))
@@ -88,7 +88,17 @@ class CallingJudge:
             latency_ms=latency_ms,
         )
 
-    async def _complete(
+    async def complete(self, prompt: Prompt, *, deadline: float) -> Completion:
+        """What the model says to a prompt of any kind; for probes, which look at more than the verdict.
+
+        Raises
+        ------
+        CallFailed
+            The last failure, when no attempt succeeded before ``deadline``.
+        """
+        return await self._attempts(prompt, deadline, None, _Spent(self._config))
+
+    async def _attempts(
         self, prompt: Prompt, deadline: float, max_cost_usd: float | None, spent: _Spent
     ) -> Completion:
         """Attempts until one succeeds, or the last `CallFailed`."""

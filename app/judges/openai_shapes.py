@@ -1,13 +1,19 @@
 """What OpenAI's two protocols have in common: the client, and the form of tokens with log-probabilities."""
 
+import asyncio
+import time
 from collections.abc import Mapping
 from typing import Any
 
+import httpx2
 import openai
 
+from app.domain.judging import UnscoredReason
+from app.judges.completion import CallFailed
 from app.judges.config import JudgeConfig
 from app.judges.connections import LIMITS, TIMEOUT
 from app.judges.expected import Token
+from app.judges.failures import broken, misshapen, read_json, refused
 
 OPENAI_URL = "https://api.openai.com/v1"
 
@@ -21,6 +27,39 @@ def connect(config: JudgeConfig) -> openai.AsyncOpenAI:
         timeout=TIMEOUT,
         http_client=openai.DefaultAioHttpClient(limits=LIMITS, timeout=TIMEOUT),
     )
+
+
+async def list_models(config: JudgeConfig, timeout_s: float) -> tuple[str, ...]:
+    """The ids of the models that a server offers at ``GET /models``, in its order.
+
+    Raises
+    ------
+    CallFailed
+        If it cannot be reached in ``timeout_s`` seconds, refuses, or lists none.
+    """
+    secret = config.api_key or ""
+    client = connect(config)
+    try:
+        async with asyncio.timeout(timeout_s):
+            response = await client.get("/models", cast_to=httpx2.Response)
+        payload = read_json(response, secret=secret)
+        models = tuple(dict.fromkeys(str(entry["id"]) for entry in payload.get("data") or ()))
+    except CallFailed:
+        raise
+    except TimeoutError:
+        raise CallFailed(UnscoredReason.TIMEOUT, f"no reply within {timeout_s:g} s") from None
+    except openai.APIStatusError as error:
+        headers, body = error.response.headers, error.body
+        raise refused(error.status_code, headers, body, secret=secret, now=time.time()) from None
+    except (KeyError, TypeError, AttributeError) as error:
+        raise misshapen(error) from None
+    except Exception as error:
+        raise broken(error, secret=secret) from None
+    finally:
+        await client.close()
+    if not models:
+        raise CallFailed(UnscoredReason.PROVIDER_ERROR, f"{config.base_url} lists no models")
+    return models
 
 
 def read_token(entry: Mapping[str, Any]) -> Token:

@@ -5,11 +5,20 @@ from dataclasses import dataclass
 from typing import Any
 
 from app.domain.problems import BadInput, Problem
+from app.judges.config import JudgeConfig
 
 MAX_OUTPUT_TOKENS = 2048
 """Unless configured. A verdict takes some 200 tokens; models that think before they answer take more."""
 
 MOST_TOP_LOGPROBS = 20  # what OpenAI allows
+
+SCHEMAS: Mapping[str, tuple[str, ...]] = {
+    "openai": ("json_schema", "json_object", "none"),
+    "openai-compatible": ("json_schema", "json_object", "none"),
+    "openai-responses": ("json_schema", "none"),
+    "anthropic": ("json_schema", "tool", "none"),
+}
+"""The forms of reply that each provider's protocol has, the strictest first, which is the default."""
 
 _OURS = ("schema", "top_logprobs", "max_output_tokens", "cache_prompt")
 _SETTLED = frozenset(
@@ -35,18 +44,15 @@ class Abilities:
     cache_prompt: bool = False
 
 
-def read_params(
-    params: Mapping[str, Any], *, schemas: tuple[str, ...], logprobs: bool
-) -> tuple[Abilities, dict[str, Any]]:
+def read_params(config: JudgeConfig) -> tuple[Abilities, dict[str, Any]]:
     """Split parameters into abilities and what is sent to the provider unchanged.
-
-    ``schemas`` are the forms the protocol has, ``logprobs`` whether it has log-probabilities.
 
     Raises
     ------
     BadInput
         With every parameter that is wrong.
     """
+    params, schemas = config.param_values(), SCHEMAS[config.provider]
     schema = params.get("schema", schemas[0])
     top = params.get("top_logprobs", 0)
     longest = params.get("max_output_tokens", MAX_OUTPUT_TOKENS)
@@ -56,7 +62,7 @@ def read_params(
         wrong.append(_wrong("schema", f"must be one of {', '.join(schemas)}", schema))
     if not _whole(top, 0, MOST_TOP_LOGPROBS):
         wrong.append(_wrong("top_logprobs", f"must be a whole number from 0 to {MOST_TOP_LOGPROBS}", top))
-    elif top and not logprobs:
+    elif top and config.provider == "anthropic":
         wrong.append(_wrong("top_logprobs", "must be 0: this provider gives no log-probabilities", top))
     if not _whole(longest, 1, 1_000_000):
         wrong.append(_wrong("max_output_tokens", "must be a whole number of at least 1", longest))

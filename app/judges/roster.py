@@ -11,10 +11,17 @@ from app.judges.config import JudgeConfig, JudgesFile, read_judges_file
 from app.judges.judge import Judge
 from app.judges.lines import Lines
 from app.judges.planted_effects import Effects
+from app.judges.providers.anthropic import anthropic_judge
+from app.judges.providers.openai_chat import openai_chat_judge
+from app.judges.providers.openai_responses import openai_responses_judge
 from app.judges.providers.recorded import recorded_judge
 from app.judges.providers.simulated import SimulatedJudge
 
 PROVIDER_FACTORIES: Mapping[str, Callable[[JudgeConfig, Lines], Judge]] = {
+    "openai": openai_chat_judge,
+    "openai-compatible": openai_chat_judge,
+    "openai-responses": openai_responses_judge,
+    "anthropic": anthropic_judge,
     "recorded": lambda config, lines: recorded_judge(config),
     "simulated": lambda config, lines: SimulatedJudge(config),
 }

@@ -18,7 +18,6 @@ from app.judges.params import read_params
 from app.judges.prompt import Prompt
 
 ANTHROPIC_URL = "https://api.anthropic.com"
-SCHEMAS = ("json_schema", "tool", "none")
 
 
 def anthropic_judge(config: JudgeConfig, lines: Lines) -> CallingJudge:
@@ -44,7 +43,7 @@ class AnthropicMessages:
 
     def __init__(self, client: anthropic.AsyncAnthropic, config: JudgeConfig) -> None:
         self._client, self._secret = client, config.api_key or ""
-        self._abilities, rest = read_params(config.param_values(), schemas=SCHEMAS, logprobs=False)
+        self._abilities, rest = read_params(config)
         self._output_config = rest.pop("output_config", {})  # effort stands beside the format
         self._fixed = {**rest, "model": config.model, "max_tokens": self._abilities.max_output_tokens}
 

@@ -17,8 +17,6 @@ from app.judges.openai_shapes import connect, read_token
 from app.judges.params import read_params
 from app.judges.prompt import Prompt
 
-SCHEMAS = ("json_schema", "json_object", "none")
-
 
 def openai_chat_judge(config: JudgeConfig, lines: Lines) -> CallingJudge:
     """A judge behind chat completions, OpenAI's or compatible ones; BadInput if its parameters are wrong."""
@@ -35,7 +33,7 @@ class OpenAIChat:
 
     def __init__(self, client: openai.AsyncOpenAI, config: JudgeConfig) -> None:
         self._client, self._secret = client, config.api_key or ""
-        self._abilities, rest = read_params(config.param_values(), schemas=SCHEMAS, logprobs=True)
+        self._abilities, rest = read_params(config)
         longest = "max_completion_tokens" if config.provider == "openai" else "max_tokens"
         self._fixed: dict[str, Any] = {"model": config.model, longest: self.max_output_tokens, **rest}
         if self._abilities.top_logprobs:

@@ -17,8 +17,6 @@ from app.judges.openai_shapes import connect, read_token
 from app.judges.params import read_params
 from app.judges.prompt import Prompt
 
-SCHEMAS = ("json_schema", "none")
-
 
 def openai_responses_judge(config: JudgeConfig, lines: Lines) -> CallingJudge:
     """A judge behind OpenAI's responses; BadInput if its parameters are wrong."""
@@ -31,7 +29,7 @@ class OpenAIResponses:
 
     def __init__(self, client: openai.AsyncOpenAI, config: JudgeConfig) -> None:
         self._client, self._secret = client, config.api_key or ""
-        self._abilities, rest = read_params(config.param_values(), schemas=SCHEMAS, logprobs=True)
+        self._abilities, rest = read_params(config)
         self._text = rest.pop("text", {})  # verbosity stands beside the format
         self._fixed = {"store": False, **rest, "model": config.model}
         self._fixed["max_output_tokens"] = self._abilities.max_output_tokens
