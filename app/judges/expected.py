@@ -42,7 +42,7 @@ class TokenisedReply:
         ``choices`` maps each value as it may be written (without quotes) to the number it stands for.
         None where the tokens do not tell: too little mass on valid values, or none given.
         """
-        if not self._tokens:
+        if not self._tokens or not choices:
             return None
         wanted = len(self._text[:start].encode("utf-8", "replace"))
         offset = 0

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from json import JSONDecoder, dumps
 
 _OPENING = re.compile(r'\{\s*"')
-_STRING_OR_BRACE = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*(?:"|\Z)|[{}]', re.DOTALL)
+_STRING_OR_BRACE = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*(?:"|\\?\Z)|[{}]', re.DOTALL)
 _BLANKS = re.compile(r"[ \t\n\r]*")
 
 
@@ -35,17 +35,12 @@ def find_objects(text: str, start: int = 0) -> Iterator[FoundObject]:
     inside it is looked at: a part of a broken object is not an object.
     """
     while opening := _OPENING.search(text, start):
-        try:
-            value, end = _DECODER.raw_decode(text, opening.start())
-        except (ValueError, RecursionError):
-            closing = _closing(text, opening.start())
-            yield FoundObject(opening.start(), closing, None)
-            if closing is None:
-                return
-            start = closing
-        else:
-            yield FoundObject(opening.start(), end, value)
-            start = end
+        end = _closing(text, opening.start())
+        if end is None:
+            yield FoundObject(opening.start(), None, None)
+            return
+        yield FoundObject(opening.start(), end, _decoded(text[opening.start() : end]))
+        start = end
 
 
 def member_spans(text: str, start: int) -> dict[str, tuple[int, int]]:
@@ -69,6 +64,15 @@ def member_spans(text: str, start: int) -> dict[str, tuple[int, int]]:
 def _skip_blanks(text: str, position: int) -> int:
     match = _BLANKS.match(text, position)
     return match.end() if match else position
+
+
+def _decoded(text: str) -> Members | None:
+    """The object, or None if it is no JSON. Takes a slice: an error costs time in its document's length."""
+    try:
+        value = _DECODER.decode(text)
+    except (ValueError, RecursionError):
+        return None
+    return value if isinstance(value, Members) else None
 
 
 def _closing(text: str, start: int) -> int | None:

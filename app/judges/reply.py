@@ -21,6 +21,7 @@ from app.judges.prompt import RATIONALE, TIE, Prompt, show_number
 
 LONGEST_REPLY = 200_000  # characters; a verdict takes a few hundred
 LONGEST_RATIONALE = 4_000
+MOST_VERDICTS = 20  # repeated or echoed; more are noise, and looking each up takes time
 _NUMERAL = re.compile(r"-?[0-9]+(\.[0-9]+)?")
 _THINKING = re.compile(r"\s*<think(?:ing)?>")
 _THOUGHT = re.compile(r"</think(?:ing)?>")
@@ -72,6 +73,7 @@ def _the_verdict(text: str, question: Question, prompt: Prompt) -> FoundObject |
         if thought is None:
             return _unparsable("the reply breaks off before the judge ended its thoughts")
         start = thought.end()
+    shown = _TextsShown(question)
     verdicts: list[FoundObject] = []
     echoes = 0
     for found in find_objects(text, start):
@@ -79,7 +81,9 @@ def _the_verdict(text: str, question: Question, prompt: Prompt) -> FoundObject |
             return _unparsable("the reply breaks off within a JSON object")
         if not _is_verdict(found, text, prompt):
             continue
-        if _is_echo(found, text, question):
+        if len(verdicts) + echoes == MOST_VERDICTS:
+            return _unparsable(f"the reply has more than {MOST_VERDICTS} verdicts")
+        if shown.hold(found, text):
             echoes += 1
         elif found.members is None:
             return _unparsable("the verdict is not valid JSON")
@@ -111,27 +115,39 @@ def _said(found: FoundObject, prompt: Prompt) -> list[object]:
     return [contradicted, *(repr(members.get(key)) for key in prompt.fixed.keys)]
 
 
-def _is_echo(found: FoundObject, text: str, question: Question) -> bool:
-    """Whether an object stands, blanks apart or with its members in another order, in what the judge saw."""
-    squeezed = ""
-    for shown in _texts_shown(question):
-        if "{" not in shown:
-            continue
-        squeezed = squeezed or "".join(text[found.start : found.end].split())
-        if squeezed in "".join(shown.split()):
+class _TextsShown:
+    """What the judge saw from outside, in which a verdict of its own does not stand."""
+
+    def __init__(self, question: Question) -> None:
+        texts = [question.prompt, question.context, question.reference]
+        texts += [answer.text for answer in question.answers]
+        self._texts = [text for text in texts if text and "{" in text]
+        self._squeezed: list[str] | None = None
+        self._objects: set[str] | None = None
+
+    def hold(self, found: FoundObject, text: str) -> bool:
+        """Whether the object stands in them, blanks apart or with its members in another order."""
+        if not self._texts:
+            return False
+        if self._squeezed is None:
+            self._squeezed = ["".join(shown.split()) for shown in self._texts]
+        squeezed = "".join(text[found.start : found.end].split())
+        if any(squeezed in shown for shown in self._squeezed):
             return True
-        if found.members is not None and any(
-            other.members is not None
-            and repr(sorted(other.members.items())) == repr(sorted(found.members.items()))
-            for other in find_objects(shown)
-        ):
-            return True
-    return False
+        if found.members is None:
+            return False
+        if self._objects is None:
+            self._objects = {
+                _in_any_order(one.members)
+                for shown in self._texts
+                for one in find_objects(shown)
+                if one.members is not None
+            }
+        return _in_any_order(found.members) in self._objects
 
 
-def _texts_shown(question: Question) -> list[str]:
-    texts = [question.prompt, question.context or "", question.reference or ""]
-    return texts + [answer.text for answer in question.answers]
+def _in_any_order(members: Members) -> str:
+    return repr(sorted(members.items(), key=lambda member: member[0]))
 
 
 def _values(members: Members, question: Question, prompt: Prompt) -> dict[tuple[str, int], float] | Unscored:
@@ -233,8 +249,7 @@ def _labelled(said: object, criterion: Criterion) -> float | Unscored:
     written = said if isinstance(said, str) else show_number(number) if number is not None else None
     if written is None:
         return _unparsable(f"{_short(said)} on {criterion.name!r} is none of its labels")
-    choices = label_choices(criterion.scale)
-    value = choices.get(written, choices.get(written.strip().casefold()))
+    value = label_value(criterion.scale, written)
     if value is not None:
         return value
     return Unscored(
@@ -243,15 +258,13 @@ def _labelled(said: object, criterion: Criterion) -> float | Unscored:
     )
 
 
-@lru_cache(maxsize=1024)
-def label_choices(scale: Scale) -> Mapping[str, float]:
-    """Labels as written, and without regard to case where that leaves no doubt, to their values."""
+def label_value(scale: Scale, written: str) -> float | None:
+    """The value of a label, written exactly, or without regard to case where that leaves no doubt."""
+    if written in scale.labels:
+        return float(scale.labels.index(written) + 1)
     folded = [label.strip().casefold() for label in scale.labels]
-    choices = {
-        label: float(number) for number, label in enumerate(folded, start=1) if folded.count(label) == 1
-    }
-    choices.update({label: float(number) for number, label in enumerate(scale.labels, start=1)})
-    return choices
+    written = written.strip().casefold()
+    return float(folded.index(written) + 1) if folded.count(written) == 1 else None
 
 
 def _scale(scale: Scale) -> str:
