@@ -1,0 +1,288 @@
+"""The profiled ML / REML criterion of a linear mixed model and its exact gradient.
+
+With W = [Z, X, y] (the border; rows times the root of their weights), B0 = W' V_b^-1 W from `lmm_elimination`
+and the lower Cholesky factor L of  B = Lambda' B0 Lambda + diag(I_q, 0), whose last row ends in r,
+
+    REML = log det V_b + 2 sum_{i < q+p} log L_ii + (n - p) (1 + log(2 pi r^2 / (n - p)))
+    ML   = log det V_b + 2 sum_{i < q}   log L_ii +  n      (1 + log(2 pi r^2 /  n     ))
+
+(Bates et al. 2015, equations 34 to 41), up to the constants of scaling, which `fit_lmm` adds.
+theta holds, block after block, the lower triangle of Lambda row by row.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+from scipy.linalg import lapack
+
+from app.stats.lmm_design import Block, Floats, Ints, Sparse, Term, csr
+from app.stats.lmm_elimination import Elimination, Nested, NoFactor, Scalar, level_sums
+
+CHUNK = 1 << 20
+"""Rows per pass over the data: bounds the memory of the sparse border."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Factor:
+    """The Cholesky state at one theta.
+
+    lower  (q + p + 1)^2 lower factor;  solution (q + p,) spherical random effects and scaled beta;
+    rss    r^2;  schur B0;  log_det: log det V_b + the log-determinants of the criterion
+    """
+
+    theta: Floats
+    lower: Floats
+    solution: Floats
+    rss: float
+    schur: Floats
+    log_det: float
+
+
+class Criterion:
+    """Sufficient statistics of one fit. Everything after construction is independent of the rows."""
+
+    def __init__(
+        self,
+        *,
+        y: Floats,
+        X: Floats | Sparse,
+        weights: Floats,
+        terms: Sequence[Term],
+        blocks: Sequence[Block],
+        reml: bool,
+    ) -> None:
+        self.terms, self.blocks, self.reml = tuple(terms), tuple(blocks), reml
+        used = np.flatnonzero(weights > 0)
+        self.n = len(used)
+        self.p = int(X.shape[1])
+        self.df = self.n - (self.p if reml else 0)
+        self.big, self.cell, self.parent = choose_large(self.terms, self.blocks)
+        offset = 0
+        self.offsets: dict[int, int] = {}
+        for b, block in enumerate(self.blocks):
+            if b not in (self.big, self.cell):
+                self.offsets[b] = offset
+                offset += block.levels * block.size
+        self.q = offset
+        self.d = self.q + self.p + 1
+        starts = np.concatenate([[0], np.cumsum([b.parameters for b in self.blocks])]).astype(int)
+        self.slices = tuple(slice(starts[b], starts[b + 1]) for b in range(len(self.blocks)))
+        self.parameters = int(starts[-1])
+        self.evaluations = 0
+        self.elimination = self._collect(y, X, weights, used)
+
+    def _collect(self, y: Floats, X: Any, weights: Floats, used: Ints) -> Elimination:
+        gram = np.zeros((self.d, self.d))
+        large = [b for b in (self.big, self.cell) if b is not None]
+        sums: Any = None
+        counts: Any = 0.0
+        finest = large[-1] if large else None
+        for a in range(0, len(used), CHUNK):
+            rows = used[a : a + CHUNK]
+            whole: Any = slice(None) if len(rows) == len(weights) else rows
+            root = np.sqrt(weights[whole])
+            border = self.border(y[whole], X[whole], root, whole)
+            gram += _gram(border, self.q if not sp.issparse(X) else self.q + self.p)
+            if finest is not None:
+                block = self.blocks[finest]
+                term = self.terms[block.term]
+                z = None if term.values is None else term.values[whole, block.effects[0]]
+                m, s = level_sums(term.codes[whole], z, root, block.levels, border)
+                counts = counts + m
+                sums = s if sums is None else sums + s
+        if self.big is None:
+            return NoFactor(gram)
+        if self.cell is None:
+            return Scalar(gram, counts, sums)
+        return Nested(gram, counts, sums, self.parent, self.blocks[self.big].levels)
+
+    def border(self, y: Floats, X: Any, root: Floats, rows: Any) -> Sparse:
+        """Rows of [Z, X, y] times ``root``, as CSR (n, d)."""
+        parts: list[Any] = []
+        n = len(y)
+        index: list[Any] = []
+        data: list[Floats] = []
+        for b, offset in self.offsets.items():
+            block = self.blocks[b]
+            term = self.terms[block.term]
+            codes = term.codes[rows]
+            present = codes >= 0
+            weight = np.where(present, root, 0.0)
+            base = offset + np.where(present, codes, 0) * block.size
+            for j, effect in enumerate(block.effects):
+                index.append((base + j).astype(np.int32))
+                data.append(weight if term.values is None else weight * term.values[rows, effect])
+        width = len(index)
+        if width:
+            pointer = np.arange(0, n * width + 1, width)
+            flat = (np.column_stack(data).ravel(), np.column_stack(index).ravel(), pointer)
+            parts.append(csr(flat, shape=(n, self.q)))
+        if self.p and sp.issparse(X):
+            parts.append(csr(X).multiply(root[:, None]).tocsr())
+        elif self.p:
+            parts.append(csr(X * root[:, None]))
+        parts.append(csr((y * root)[:, None]))
+        return csr(sp.hstack(parts, format="csr"))
+
+    def lambdas(self, theta: Floats) -> list[Floats]:
+        """Lower-triangular Lambda of every block."""
+        out = []
+        for block, part in zip(self.blocks, self.slices, strict=True):
+            matrix = np.zeros((block.size, block.size))
+            matrix[np.tril_indices(block.size)] = theta[part]
+            out.append(matrix)
+        return out
+
+    def large_theta(self, theta: Floats) -> Floats:
+        """theta of the eliminated factor(s): parent first, cells second."""
+        return np.array([theta[self.slices[b].start] for b in (self.big, self.cell) if b is not None])
+
+    def times_lambda(self, matrix: Floats, lambdas: Sequence[Floats]) -> Floats:
+        """matrix @ Lambda for matrix (r, d); Lambda is the identity on X and y."""
+        out = matrix.copy()
+        for b, offset in self.offsets.items():
+            block = self.blocks[b]
+            part = slice(offset, offset + block.levels * block.size)
+            if block.size == 1:
+                out[:, part] *= lambdas[b][0, 0]
+            else:
+                shaped = out[:, part].reshape(len(out), block.levels, block.size)
+                out[:, part] = (shaped @ lambdas[b]).reshape(len(out), block.levels * block.size)
+        return out
+
+    def factor(self, theta: Floats) -> Factor | None:
+        """Cholesky state at theta, or None where B is not positive definite in floating point."""
+        self.evaluations += 1
+        schur, log_det = self.elimination.schur(self.large_theta(theta))
+        lambdas = self.lambdas(theta)
+        system = self.times_lambda(self.times_lambda(schur, lambdas).T, lambdas)
+        diagonal = np.arange(self.q)
+        system[diagonal, diagonal] += 1.0
+        lower, info = lapack.dpotrf(system, lower=1, clean=1)
+        m = self.d - 1
+        if info != 0 or not np.isfinite(lower[m, m]):
+            return None
+        counted = m if self.reml else self.q
+        log_det += 2 * float(np.log(np.diag(lower)[:counted]).sum())
+        solution, _ = lapack.dtrtrs(lower[:m, :m], lower[m, :m], lower=1, trans=1) if m else (np.zeros(0), 0)
+        return Factor(
+            theta=theta.copy(),
+            lower=np.asarray(lower),
+            solution=np.asarray(solution).reshape(m),
+            rss=float(lower[m, m] ** 2),
+            schur=schur,
+            log_det=log_det,
+        )
+
+    def deviance(self, state: Factor) -> float:
+        """The profiled criterion at a state, without the constants of scaling."""
+        return float(state.log_det + self.df * (1 + np.log(2 * np.pi * state.rss / self.df)))
+
+    def gradient(self, state: Factor, rss_weight: float | None = None) -> Floats:
+        """Exact gradient of  log_det + rss_weight * rss  (default df / rss: of the profiled criterion)."""
+        weight = self.df / state.rss if rss_weight is None else rss_weight
+        return self.gradient_of(state, self.criterion_weight(state, weight))
+
+    def criterion_weight(self, state: Factor, rss_weight: float) -> Floats:
+        """d criterion / dB: the inverse of the leading part plus rss_weight [v, -1][v, -1]'; (d, d)."""
+        m = self.d - 1
+        counted = m if self.reml else self.q
+        weight = np.zeros((self.d, self.d))
+        if counted:
+            weight[:counted, :counted] = symmetric_inverse(state.lower[:counted, :counted])
+        direction = np.concatenate([state.solution, [-1.0]])
+        weight += rss_weight * np.outer(direction, direction)
+        return weight
+
+    def gradient_of(self, state: Factor, weight: Floats, log_det: bool = True) -> Floats:
+        """d/dtheta of trace(weight B), plus log det V_b if ``log_det``; weight (d, d) symmetric, constant."""
+        theta = state.theta
+        lambdas = self.lambdas(theta)
+        scaled = self.times_lambda(weight, [L.T for L in lambdas]).T  # Lambda @ weight
+        out = np.zeros(self.parameters)
+        if self.offsets:
+            product = state.schur[: self.q] @ scaled[:, : self.q]
+        for b, offset in self.offsets.items():
+            block = self.blocks[b]
+            k = block.size
+            part = slice(offset, offset + block.levels * k)
+            if k == 1:
+                out[self.slices[b].start] = 2 * float(np.trace(product[part, part]))
+            else:
+                shaped = product[part, part].reshape(block.levels, k, block.levels, k)
+                out[self.slices[b]] = 2 * np.einsum("aiaj->ij", shaped)[np.tril_indices(k)]
+        if self.big is not None:
+            outer = self.times_lambda(scaled, [L.T for L in lambdas])
+            large = self.elimination.gradient(self.large_theta(theta), outer)
+            if not log_det:
+                large = large - self.elimination.gradient(self.large_theta(theta), np.zeros_like(outer))
+            for value, eliminated in zip(large, (self.big, self.cell), strict=False):
+                if eliminated is not None:
+                    out[self.slices[eliminated].start] = value
+        return out
+
+
+def symmetric_inverse(lower: Floats) -> Floats:
+    """(L L')^-1 from a lower Cholesky factor."""
+    if not len(lower):
+        return np.zeros((0, 0))
+    inverse, info = lapack.dpotri(lower, lower=1)
+    if info != 0:
+        raise np.linalg.LinAlgError("singular Cholesky factor")
+    return np.asarray(np.tril(inverse) + np.tril(inverse, -1).T)
+
+
+def _gram(border: Sparse, sparse_columns: int) -> Floats:
+    """W'W; the dense columns at the end go through BLAS."""
+    left = csr(border[:, :sparse_columns])
+    right = border[:, sparse_columns:].toarray()
+    d = border.shape[1]
+    out = np.zeros((d, d))
+    out[:sparse_columns, :sparse_columns] = (left.T @ left).toarray()
+    cross = np.asarray(left.T @ right)
+    out[:sparse_columns, sparse_columns:] = cross
+    out[sparse_columns:, :sparse_columns] = cross.T
+    out[sparse_columns:, sparse_columns:] = right.T @ right
+    return out
+
+
+def choose_large(terms: Sequence[Term], blocks: Sequence[Block]) -> tuple[int | None, int | None, Ints]:
+    """Which block is eliminated, which nested block with it, and each cell's parent.
+
+    The large factor is the scalar block with most levels; if a second intercept-only term is nested in an
+    intercept-only one, the pair with most levels in all. ValueError if a declared nesting does not hold.
+    """
+    none = np.zeros(0, dtype=np.intp)
+    scalars = [b for b, block in enumerate(blocks) if block.size == 1]
+    best: tuple[int, int | None, int | None, Ints] = (0, None, None, none)
+    for b in scalars:
+        if blocks[b].levels > best[0]:
+            best = (blocks[b].levels, b, None, none)
+    plain = [b for b in scalars if terms[blocks[b].term].values is None]
+    for c in plain:
+        for b in plain:
+            child, parent = terms[blocks[c].term], terms[blocks[b].term]
+            declared = child.nested_in == parent.name
+            total = blocks[b].levels + blocks[c].levels
+            if b == c or not (declared or (blocks[c].levels > blocks[b].levels and total > best[0])):
+                continue
+            owner = parents_of(child, parent)
+            if owner is None and declared:
+                raise ValueError(f"levels of {child.name!r} are not nested in {parent.name!r}")
+            if owner is not None and total > best[0]:
+                best = (total, b, c, owner)
+    return best[1], best[2], best[3]
+
+
+def parents_of(child: Term, parent: Term) -> Ints | None:
+    """The parent level of every child level (-1: a level without rows), or None if not nested."""
+    if ((child.codes >= 0) != (parent.codes >= 0)).any():
+        return None
+    present = child.codes >= 0
+    codes, owners = child.codes[present], parent.codes[present]
+    owner = np.full(child.levels, -1, dtype=np.intp)
+    owner[codes] = owners
+    return owner if (owner[codes] == owners).all() else None

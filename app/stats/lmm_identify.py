@@ -1,0 +1,190 @@
+"""Can these data tell the variances apart at all? And where are they, roughly?
+
+The variances of y = X beta + sum Z_t b_t + e are identified (by second moments, REML) exactly if the matrices
+P Z_t Z_t' P and P, with P the projection off X, are linearly independent. Their Gram matrix
+
+    S_st = tr(P Z_s Z_s' P Z_t Z_t'),   S_0t = tr(P Z_t Z_t'),   S_00 = n - p
+
+does not depend on any parameter, and solving S gamma = (y'P Z_t Z_t' P y) gives MINQUE(0) (Rao 1971), a
+consistent start for the search.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from app.stats.lmm_criterion import Criterion
+from app.stats.lmm_design import Floats, Sparse, csr
+from app.stats.lmm_elimination import Nested, Scalar
+
+CONFOUNDED = 1e-9
+"""Part of a term's own second moment that must be left after the fixed effects."""
+
+DEPENDENT = 1e-8
+"""Smallest eigenvalue of the correlation-scaled Gram matrix for variances that can be told apart."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Identification:
+    """identified (m + 1,) per variance, the residual last; reasons: one sentence each; start: theta."""
+
+    identified: tuple[bool, ...]
+    reasons: tuple[str, ...]
+    components: tuple[tuple[int, int], ...]
+    start: Floats
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Large:
+    """Level weights and [X, border Z, y] sums of one eliminated factor."""
+
+    m: Floats
+    outer: Floats  # sum s s', (d, d)
+    weighted: Floats  # sum m s s'
+
+
+def identify(criterion: Criterion) -> Identification:
+    """Second-moment identification of every variance (random slopes: of each slope's own variance)."""
+    names, gram, moments, own = _moments(criterion)
+    count = len(names)
+    alive = np.array([gram[k, k] > CONFOUNDED * own[k] for k in range(count)], dtype=bool)
+    identified = alive.copy()
+    reasons = [
+        f"the variance of {names[k][1]} cannot be told from the fixed effects"
+        for k in range(count)
+        if not alive[k]
+    ]
+    live = np.flatnonzero(alive)
+    scale = np.sqrt(np.diag(gram)[live])
+    values, vectors = np.linalg.eigh(gram[np.ix_(live, live)] / np.outer(scale, scale))
+    for value, vector in zip(values, vectors.T, strict=True):
+        if value < DEPENDENT:
+            involved = live[np.abs(vector) > 0.05]
+            identified[involved] = False
+            reasons.append(
+                "the variances of " + " and ".join(names[k][1] for k in involved) + " cannot be told apart"
+            )
+    gamma = np.zeros(count)
+    gamma[live] = np.linalg.pinv(gram[np.ix_(live, live)] / np.outer(scale, scale), rcond=1e-8) @ (
+        moments[live] / scale
+    )
+    gamma[live] /= scale
+    return Identification(
+        identified=tuple(bool(v) for v in identified),
+        reasons=tuple(reasons),
+        components=tuple(names[k][0] for k in range(count)),
+        start=_start(criterion, names, gamma, alive),
+    )
+
+
+def _start(
+    criterion: Criterion, names: list[tuple[tuple[int, int], str]], gamma: Floats, alive: np.ndarray
+) -> Floats:
+    """Lambda's diagonal from the moment estimates; a negative one starts small, a confounded one at zero."""
+    theta = np.zeros(criterion.parameters)
+    residual = max(float(gamma[-1]), 1e-3 * float(np.abs(gamma).max()), 1e-12)
+    for k, ((block, effect), _) in enumerate(names[:-1]):
+        ratio = float(np.clip(gamma[k] / residual, 0.02, 1e4)) if alive[k] else 0.0
+        theta[criterion.slices[block].start + effect * (effect + 3) // 2] = np.sqrt(ratio)
+    return theta
+
+
+def _moments(
+    criterion: Criterion,
+) -> tuple[list[tuple[tuple[int, int], str]], Floats, Floats, Floats]:
+    """Names, S, (y'P Z Z'P y) and each term's second moment before the fixed effects; the residual last."""
+    q, p, d = criterion.q, criterion.p, criterion.d
+    gram = np.asarray(criterion.elimination.schur(np.zeros(criterion.elimination.parameters))[0])
+    inverse = np.zeros((d, d))
+    x = slice(q, q + p)
+    if p:
+        inverse[x, x] = np.linalg.inv(gram[x, x])
+    projected = gram - gram @ inverse @ gram
+    large = _large_sums(criterion)
+    off = np.eye(d) - inverse @ gram  # W -> P W, acting on columns
+    names: list[tuple[tuple[int, int], str]] = []
+    kinds: list[tuple[str, Any]] = []
+    for b, block in enumerate(criterion.blocks):
+        term = criterion.terms[block.term]
+        for j, effect in enumerate(block.effects):
+            label = term.name if term.values is None else f"{term.effects[effect]} | {term.name}"
+            names.append(((b, j), label))
+            if b in criterion.offsets:
+                start = criterion.offsets[b]
+                kinds.append(("border", np.arange(start + j, start + block.levels * block.size, block.size)))
+            else:
+                kinds.append(("large", b))
+    names.append(((-1, 0), "the residual"))
+    count = len(names)
+    out = np.zeros((count, count))
+    moments = np.zeros(count)
+    own = np.zeros(count)
+    for s in range(count - 1):
+        kind_s, at_s = kinds[s]
+        if kind_s == "border":
+            moments[s] = float((projected[at_s, -1] ** 2).sum())
+            own[s] = float((gram[np.ix_(at_s, at_s)] ** 2).sum())
+            out[s, -1] = out[-1, s] = float(np.trace(projected[np.ix_(at_s, at_s)]))
+        else:
+            sums = large[at_s]
+            moments[s] = float((off.T @ sums.outer @ off)[-1, -1])
+            own[s] = float((sums.m**2).sum())
+            out[s, -1] = out[-1, s] = float(sums.m.sum() - np.trace(inverse @ sums.outer))
+        for t in range(s, count - 1):
+            kind_t, at_t = kinds[t]
+            if kind_s == kind_t == "border":
+                value = float((projected[np.ix_(at_s, at_t)] ** 2).sum())
+            elif kind_s != kind_t:
+                at, sums = (at_s, large[at_t]) if kind_s == "border" else (at_t, large[at_s])
+                value = float(np.einsum("ij,ij->j", off[:, at], sums.outer @ off[:, at]).sum())
+            elif s == t:
+                a, c = inverse @ large[at_s].outer, large[at_s].weighted
+                value = float((large[at_s].m ** 2).sum() - 2 * np.trace(inverse @ c) + np.trace(a @ a))
+            else:
+                value = _parent_cell(criterion, inverse, large)
+            out[s, t] = out[t, s] = value
+    out[-1, -1] = criterion.n - p
+    moments[-1] = projected[-1, -1]
+    own[-1] = criterion.n
+    return names, out, moments, own
+
+
+def _large_sums(criterion: Criterion) -> dict[int, _Large]:
+    elimination = criterion.elimination
+    out: dict[int, _Large] = {}
+    if isinstance(elimination, Scalar) and criterion.big is not None:
+        out[criterion.big] = _sums(elimination.m, elimination.s)
+    if isinstance(elimination, Nested) and criterion.big is not None and criterion.cell is not None:
+        out[criterion.cell] = _sums(elimination.m, elimination.s)
+        m, s = parent_sums(elimination)
+        out[criterion.big] = _sums(m, s)
+    return out
+
+
+def parent_sums(elimination: Nested) -> tuple[Floats, Sparse]:
+    """Level weights and sums of the items from those of their cells."""
+    seen = elimination.seen
+    owner = elimination.parent[seen]
+    pick = csr((np.ones(len(seen)), (owner, seen)), shape=(elimination.items, len(elimination.m)))
+    return np.asarray(pick @ elimination.m), csr(pick @ elimination.s)
+
+
+def _sums(m: Floats, s: Sparse) -> _Large:
+    outer = np.asarray((s.T @ s).toarray())
+    scaled = csr(s.multiply(m[:, None]))
+    return _Large(m=m, outer=outer, weighted=np.asarray((s.T @ scaled).toarray()))
+
+
+def _parent_cell(criterion: Criterion, inverse: Floats, large: dict[int, _Large]) -> float:
+    """tr(P Z_i Z_i' P Z_c Z_c') of items and the cells nested in them."""
+    elimination = criterion.elimination
+    if not isinstance(elimination, Nested) or criterion.big is None or criterion.cell is None:
+        raise AssertionError("only nested factors have a parent")
+    _, sums = parent_sums(elimination)
+    seen = elimination.seen
+    m = elimination.m[seen]
+    cells = csr(elimination.s[seen]).multiply(m[:, None]).tocsr()
+    cross = np.asarray((cells.T @ sums[elimination.parent[seen]]).toarray())
+    a, b = inverse @ large[criterion.cell].outer, inverse @ large[criterion.big].outer
+    return float((m**2).sum() - 2 * np.trace(inverse @ cross) + np.trace(a @ b))
