@@ -1,0 +1,155 @@
+"""Agreement beyond chance between a judge and people, and among people.
+
+Krippendorff's alpha, 1 - D_o / D_e: observed disagreement within units over that expected between values
+drawn at random (Krippendorff 2004, "Content Analysis", ch. 11). With squared differences (interval
+metric) both are moments; with the nominal metric they are shares of unequal values. Each judged unit counts
+once, however many people graded it.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.stats.errors import InsufficientData
+from app.stats.jackknife import Effect, cluster_jackknife, sums_by_prompt
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.integer]
+
+MIN_UNITS = 20
+
+
+def agreement_with_people(
+    *,
+    judge: Floats,
+    unit: Ints,
+    grade: Floats,
+    graded_unit: Ints,
+    prompt: Ints,
+    nominal: bool = False,
+    level: float = 0.95,
+) -> Effect:
+    """Alpha between a judge's value and single human grades of the same units.
+
+    Parameters
+    ----------
+    judge : (n,)
+        The judge's value of each unit.
+    unit : (n,)
+        Codes of those units; unique.
+    grade, graded_unit : (k,)
+        Human grades and the codes of the units they are of; others than ``unit`` are ignored.
+    prompt : (n,)
+        Prompt code per judged unit.
+    nominal : bool
+        Count unequal values (pairs) instead of squared differences (scales).
+
+    Returns
+    -------
+    Effect
+        1 is perfect, 0 chance; below 0 worse than chance.
+    """
+    row = _rows_of(graded_unit, unit)
+    keep = row >= 0
+    row, grade = row[keep], grade[keep]
+    counts = np.bincount(row, minlength=len(unit)).astype(float)
+    both = counts > 0
+    n = int(both.sum())
+    if n < MIN_UNITS:
+        raise InsufficientData("units graded by the judge and by people", n, MIN_UNITS)
+    weight = 1.0 / counts[row]  # every unit counts once
+    if nominal:
+        values = np.unique(np.concatenate([judge[both], grade]))
+        judged = (judge[:, None] == values).astype(float)
+        graded = _sum_rows((grade[:, None] == values) * weight[:, None], row, len(unit))
+        equal = (judged * graded).sum(axis=1)
+        moments = np.column_stack([np.ones(len(unit)), equal, judged, graded])[both]
+        width = len(values)
+
+        def alpha(total: Floats) -> Floats:
+            values = 2 * total[:, 0]
+            share = (total[:, 2 : 2 + width] + total[:, 2 + width :]) / values[:, None]
+            expected = (1 - (share**2).sum(axis=1)) * values / (values - 1)
+            return _one_minus_ratio(1 - 2 * total[:, 1] / values, expected)
+
+    else:
+        first = _sum_rows((grade * weight)[:, None], row, len(unit))[:, 0]
+        second = _sum_rows((grade**2 * weight)[:, None], row, len(unit))[:, 0]
+        apart = judge**2 - 2 * judge * first + second
+        moments = np.column_stack([np.ones(len(unit)), apart, judge + first, judge**2 + second])[both]
+
+        def alpha(total: Floats) -> Floats:
+            values = 2 * total[:, 0]
+            expected = 2 * (values * total[:, 3] - total[:, 2] ** 2) / (values * (values - 1))
+            return _one_minus_ratio(2 * total[:, 1] / values, expected)
+
+    return cluster_jackknife(
+        sums_by_prompt(moments, prompt[both]), alpha, n=n, level=level, what="agreement with people"
+    )
+
+
+def agreement_among_people(
+    *, grade: Floats, graded_unit: Ints, prompt: Ints, nominal: bool = False, level: float = 0.95
+) -> Effect:
+    """Alpha among human grades: the ceiling on any judge's agreement with a single one of them.
+
+    ``grade``, ``graded_unit`` and ``prompt`` are (k,), one row per grade. Units with one grade do not count.
+    """
+    units, row = np.unique(graded_unit, return_inverse=True)
+    counts = np.bincount(row).astype(float)
+    several = counts[row] >= 2
+    if int((counts >= 2).sum()) < MIN_UNITS:
+        raise InsufficientData("units with two human grades", int((counts >= 2).sum()), MIN_UNITS)
+    units, row = np.unique(graded_unit[several], return_inverse=True)
+    grade, counts = grade[several], np.bincount(row).astype(float)
+    unit_prompt = np.zeros(len(units), dtype=np.int64)
+    unit_prompt[row] = prompt[several]
+    if nominal:
+        values = np.unique(grade)
+        seen = _sum_rows((grade[:, None] == values).astype(float), row, len(units))
+        equal = (seen * (seen - 1)).sum(axis=1) / (counts - 1)  # ordered pairs, each grade weighted once
+        moments = np.column_stack([counts, equal, seen])
+
+        def alpha(total: Floats) -> Floats:
+            count = total[:, 0]
+            seen = total[:, 2:]
+            expected = (seen * (seen - 1)).sum(axis=1) / (count * (count - 1))
+            return _one_minus_ratio(1 - total[:, 1] / count, 1 - expected)
+
+    else:
+        first = _sum_rows(grade[:, None], row, len(units))[:, 0]
+        second = _sum_rows((grade**2)[:, None], row, len(units))[:, 0]
+        apart = 2 * (counts * second - first**2) / (counts - 1)
+        moments = np.column_stack([counts, apart, first, second])
+
+        def alpha(total: Floats) -> Floats:
+            count = total[:, 0]
+            expected = 2 * (count * total[:, 3] - total[:, 2] ** 2) / (count * (count - 1))
+            return _one_minus_ratio(total[:, 1] / count, expected)
+
+    return cluster_jackknife(
+        sums_by_prompt(moments, unit_prompt),
+        alpha,
+        n=len(units),
+        level=level,
+        what="agreement among people",
+    )
+
+
+def _rows_of(wanted: Ints, unit: Ints) -> NDArray[np.int64]:
+    """Where each of ``wanted`` stands in ``unit``; -1 where it does not."""
+    order = np.argsort(unit)
+    place = np.clip(np.searchsorted(unit, wanted, sorter=order), 0, len(unit) - 1)
+    found = order[place]
+    return np.where(unit[found] == wanted, found, -1)
+
+
+def _sum_rows(values: Floats, row: NDArray[np.integer], count: int) -> Floats:
+    sums = np.zeros((count, values.shape[1]))
+    np.add.at(sums, row, values)
+    return sums
+
+
+def _one_minus_ratio(observed: Floats, expected: Floats) -> Floats:
+    """NaN where nothing varies: agreement on a constant says nothing."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where(expected > 1e-12, 1 - observed / expected, np.nan)
