@@ -22,7 +22,7 @@ def write_judges(configs: Iterable[JudgeConfig], comments: Mapping[str, str] | N
 
 
 def _table(config: JudgeConfig, comment: str) -> str:
-    lines = [f"# {line}" for line in comment.splitlines()]
+    lines = ["# " + "".join(filter(str.isprintable, line)) for line in comment.splitlines()]
     lines.append("[[judges]]")
     for field in fields(JudgeConfig):
         value = getattr(config, field.name)

@@ -17,7 +17,8 @@ from dataclasses import dataclass, field
 class Behaviour:
     """What a model can do.
 
-    ``pick`` chooses among the values a schema allows: hash, low, middle or high.
+    ``pick`` chooses among the values a schema allows: hash (of the text and the value's path), low,
+    middle or high; ``knows:WORD`` prefers the answer of a pair in which the word stands.
     ``schema``: json_schema (everything), json_object (only `json_object` with a schema), none
     (any `response_format` is refused with 400), ignored (accepted and not obeyed: prose comes back).
     ``logprobs``: yes, no (refused with 400) or ignored. ``latency`` is in milliseconds.

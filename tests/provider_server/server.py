@@ -19,7 +19,7 @@ import contextlib
 import time
 from collections import Counter, deque
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from email.utils import formatdate
 from typing import Any
 
@@ -28,7 +28,15 @@ import orjson
 from tests.provider_server import protocols
 from tests.provider_server.behaviour import Behaviour, Fault, read_fault, read_name, struck
 from tests.provider_server.protocols import Asked, Said
-from tests.provider_server.verdicts import bounded, find_form, json_objects, out_of_range, picker, pieces
+from tests.provider_server.verdicts import (
+    bounded,
+    find_form,
+    form_line,
+    json_objects,
+    out_of_range,
+    picker,
+    pieces,
+)
 from tests.provider_server.wire import Connection, Response
 
 POSTS = frozenset({protocols.OPENAI_CHAT, protocols.OPENAI_RESPONSES, protocols.ANTHROPIC})
@@ -154,12 +162,23 @@ class Provider:
         refused = _unsupported(asked, behaviour)
         if refused is not None:
             return Response(refused[0], orjson.dumps(protocols.error(path, *refused)))
-        text = _without_marker(asked.text)
+        if behaviour.logprobs == "ignored":
+            asked = replace(asked, top_logprobs=None)
         # Sixteen different texts per shape are enough to look like judging and keep every reply in a cache.
-        pick = picker(behaviour.pick, text)
-        shape = (path, asked.model, orjson.dumps(asked.schema), asked.top_logprobs, asked.tool, pick("", 16))
+        sixteenth = picker(behaviour.pick, _without_marker(asked.text))("", 16)
+        form = form_line(asked.text)
+        shape = (
+            path,
+            asked.model,
+            orjson.dumps(asked.schema),
+            form,
+            asked.top_logprobs,
+            asked.tool,
+            sixteenth,
+        )
         if shape not in self._shapes:
-            said = _said(asked, behaviour, picker(behaviour.pick, str(shape[-1])))
+            knows = behaviour.pick.startswith("knows:")
+            said = _said(asked, behaviour, picker(behaviour.pick, asked.text if knows else str(sixteenth)))
             reply = protocols.reply(path, asked, said, min(behaviour.cached, asked.input_tokens))
             self._shapes[shape] = orjson.dumps(reply)
         return Response(200, self._shapes[shape])
@@ -226,8 +245,6 @@ def _said(asked: Asked, behaviour: Behaviour, pick: Any) -> Said:
             *tokens,
             ("\n```\nI hope that helps.", ()),
         ]
-    if asked.top_logprobs is not None and behaviour.logprobs == "ignored":
-        tokens = [(text, ()) for text, _ in tokens]
     return Said(tokens)
 
 

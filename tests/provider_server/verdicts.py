@@ -15,13 +15,17 @@ Picker = Callable[[str, int], int]
 
 
 def picker(style: str, text: str) -> Picker:
-    """How a model picks: always the low, middle or high end, or by a hash of the text and the path."""
+    """How a model picks: see `Behaviour.pick`."""
     if style == "low":
         return lambda path, count: 0
     if style == "high":
         return lambda path, count: count - 1
     if style == "middle":
         return lambda path, count: (count - 1) // 2
+    if style.startswith("knows:"):
+        # A pairwise judge that knows a word of the right answer: the first choice if it stands in A's text.
+        knows_first = 0 <= text.find(style.removeprefix("knows:")) < text.find("<<<answer B")
+        return lambda path, count: 0 if knows_first else 1
     start = crc32(text.encode("utf-8", "surrogatepass"))
     return lambda path, count: (crc32(path.encode(), start) >> 7) % count
 
@@ -42,12 +46,17 @@ def find_form(text: str) -> dict[str, Any] | None:
     Reads ``"key": <a whole number from 1 to 5>``, ``<a number from 0 to 1>``, ``<one of "a", "b">``,
     ``<"A", "B" or "tie">`` and nested objects of these; anything else in angle brackets is free text.
     """
-    start = text.find(_FORM)
-    if start < 0:
+    line = form_line(text)
+    if line is None:
         return None
-    line = text[start + len(_FORM) :].split("\n", 1)[0]
     form: dict[str, Any] = json.loads(_SLOT.sub(lambda slot: json.dumps(_slot_schema(slot[1])), line))
     return _as_schema(form)
+
+
+def form_line(text: str) -> str | None:
+    """The line of a prompt that shows the form of the reply."""
+    start = text.find(_FORM)
+    return None if start < 0 else text[start + len(_FORM) :].split("\n", 1)[0]
 
 
 def bounded(schema: Mapping[str, Any], text: str) -> Mapping[str, Any]:

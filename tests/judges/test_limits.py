@@ -1,0 +1,160 @@
+import asyncio
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.judges.limits import Bucket, Limits, NoPlace, Slots
+
+
+def clock() -> float:
+    return asyncio.get_running_loop().time()
+
+
+def limits_of(slots: int = 8, *, requests: float | None = None, tokens: float | None = None) -> Limits:
+    limits = Limits(Slots(1), slots)
+    limits.tighten(max_concurrency=slots, requests_per_minute=requests, tokens_per_minute=tokens)
+    return limits
+
+
+@given(
+    per_minute=st.floats(1.0, 5000.0),
+    gaps=st.lists(st.floats(0.0, 20.0), min_size=1, max_size=200),
+)
+def test_in_no_minute_do_more_calls_leave_a_bucket_than_allowed(per_minute, gaps):
+    bucket, now, left = Bucket(per_minute), 0.0, []
+    for gap in gaps:
+        now += gap
+        left.append(now + bucket.wait(1.0, now))
+        bucket.take(1.0, now)
+    for start in left:
+        within = sum(start <= at < start + 60.0 - 1e-6 for at in left)
+        assert within <= math.ceil(per_minute)
+
+
+def test_a_full_bucket_lets_a_tenth_of_a_minute_go_at_once_and_the_rest_evenly():
+    bucket = Bucket(600.0)
+    waits = []
+    for _ in range(62):
+        waits.append(bucket.wait(1.0, 0.0))
+        bucket.take(1.0, 0.0)
+    assert waits[:60] == [0.0] * 60
+    assert waits[60:] == pytest.approx([1 / 9, 2 / 9])  # 540 a minute flow in
+
+
+def test_a_call_larger_than_the_bucket_waits_for_a_full_one_and_leaves_a_debt():
+    bucket = Bucket(1000.0)
+    assert bucket.wait(500.0, 0.0) == 0.0
+    bucket.take(500.0, 0.0)
+    assert bucket.wait(1.0, 0.0) == pytest.approx(401 / 15)
+
+
+def test_what_was_not_used_is_given_back():
+    bucket = Bucket(1000.0)
+    bucket.take(100.0, 0.0)
+    bucket.give_back(60.0)
+    assert bucket.wait(60.0, 0.0) == 0.0
+    assert bucket.wait(61.0, 0.0) > 0.0
+
+
+async def test_no_more_calls_are_under_way_than_there_are_places():
+    limits, under_way, most = limits_of(3), 0, 0
+
+    async def call() -> None:
+        nonlocal under_way, most
+        await limits.enter(1.0, clock() + 5)
+        under_way += 1
+        most = max(most, under_way)
+        await asyncio.sleep(0.002)
+        under_way -= 1
+        limits.leave(1.0, 1.0, 1.0)
+
+    await asyncio.gather(*(call() for _ in range(20)))
+    assert most == 3
+
+
+async def test_models_of_one_endpoint_share_its_places():
+    endpoint = Slots(1)
+    first, second = Limits(endpoint, 2), Limits(endpoint, 1)
+    await first.enter(0.0, clock() + 1)
+    await first.enter(0.0, clock() + 1)
+    with pytest.raises(NoPlace):
+        await second.enter(0.0, clock() + 0.02)
+    first.leave(0.0, 0.0, 0.0)
+    await second.enter(0.0, clock() + 1)
+
+
+async def test_of_several_judges_of_one_model_the_tightest_limit_counts():
+    limits = limits_of(requests=60.0)
+    limits.tighten(max_concurrency=8, requests_per_minute=6.0, tokens_per_minute=None)
+    limits.tighten(max_concurrency=8, requests_per_minute=600.0, tokens_per_minute=None)
+    await limits.enter(0.0, clock() + 1)
+    with pytest.raises(NoPlace, match="6 requests per minute"):
+        await limits.enter(0.0, clock() + 1)
+
+
+async def test_a_wait_that_would_outlast_the_deadline_is_not_begun():
+    limits, started = limits_of(requests=1.0), clock()
+    await limits.enter(0.0, clock() + 1)
+    with pytest.raises(NoPlace, match=r"no place before the deadline: .* 1 requests per minute, 60.0 s"):
+        await limits.enter(0.0, clock() + 30)
+    assert clock() - started < 0.1
+
+
+async def test_a_wait_within_the_deadline_is_kept():
+    limits, started = limits_of(tokens=60_000.0), clock()
+    await limits.enter(6000.0, clock() + 1)
+    await limits.enter(90.0, clock() + 1)  # 900 tokens flow in per second
+    assert 0.08 < clock() - started < 0.5
+
+
+async def test_estimates_are_corrected_by_real_usage():
+    limits = limits_of(tokens=60_000.0)
+    await limits.enter(6000.0, clock() + 1)
+    limits.leave(6000.0, 100.0, 50.0)
+    started = clock()
+    await limits.enter(5800.0, clock() + 1)
+    assert clock() - started < 0.05
+
+
+async def test_estimates_of_output_follow_what_answers_took():
+    limits = limits_of()
+    assert limits.estimate(400, 2000) == 2100.0
+    await limits.enter(2100.0, clock() + 1)
+    limits.leave(2100.0, 200.0, 100.0)
+    assert limits.estimate(400, 2000) == 250.0
+
+
+async def test_nobody_calls_before_the_pause_that_a_provider_asked_for_is_over():
+    limits = limits_of()
+    limits.pause(clock() + 0.1)
+    started = clock()
+    with pytest.raises(NoPlace, match="asked for a pause"):
+        await limits.enter(0.0, clock() + 0.05)
+    await limits.enter(0.0, clock() + 1)
+    assert clock() - started >= 0.09
+
+
+async def test_a_cancelled_wait_takes_neither_place_nor_rate():
+    limits = limits_of(1, requests=600.0)
+    await limits.enter(0.0, clock() + 1)
+    waiting = [asyncio.ensure_future(limits.enter(0.0, clock() + 5)) for _ in range(5)]
+    await asyncio.sleep(0.01)
+    for task in waiting:
+        task.cancel()
+    await asyncio.gather(*waiting, return_exceptions=True)
+    limits.leave(0.0, 0.0, 0.0)
+    await limits.enter(0.0, clock() + 0.01)
+
+
+async def test_a_place_handed_over_in_the_moment_of_cancellation_is_passed_on():
+    slots = Slots(1)
+    await slots.take()
+    first, second = (asyncio.ensure_future(slots.take()) for _ in range(2))
+    await asyncio.sleep(0)
+    slots.give()
+    first.cancel()
+    await asyncio.wait([first])
+    await asyncio.wait_for(second, 1)
+    assert slots.used == 1
