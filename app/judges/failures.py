@@ -1,5 +1,6 @@
 """What goes wrong between us and a provider -> a failed call with its reason, in words, without secrets."""
 
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,8 +16,16 @@ _FUTILE = ("insufficient_quota", "billing_hard_limit_reached", "credit balance")
 """A 429 or 400 with these will not pass by waiting: an account has to be filled."""
 
 
-def refused(status: int, headers: Mapping[str, str], body: object, *, secret: str, now: float) -> CallFailed:
-    """A reply with a 4xx or 5xx status. ``body`` is its JSON or text, ``now`` a Unix time."""
+def refused(response: httpx2.Response, *, secret: str, now: float) -> CallFailed:
+    """A reply with a 4xx or 5xx status; ``now`` is a Unix time, for a `retry-after` that is a date."""
+    try:
+        body = orjson.loads(response.content)
+    except ValueError:
+        body = response.text
+    return _refusal(response.status_code, response.headers, body, secret=secret, now=now)
+
+
+def _refusal(status: int, headers: Mapping[str, str], body: object, *, secret: str, now: float) -> CallFailed:
     message = f"HTTP {status}: {_message(body) or 'no explanation'}"
     futile = any(word in str(body) for word in _FUTILE)
     limited = status == 429 and not futile
@@ -72,7 +81,7 @@ def read_json(response: httpx2.Response, *, secret: str) -> dict[str, Any]:
     if error:
         code = error.get("code") if isinstance(error, dict) else None
         status = code if isinstance(code, int) and 400 <= code < 600 else 500
-        raise refused(status, response.headers, payload, secret=secret, now=0.0)
+        raise _refusal(status, response.headers, payload, secret=secret, now=time.time())
     return payload
 
 

@@ -49,8 +49,7 @@ async def list_models(config: JudgeConfig, timeout_s: float) -> tuple[str, ...]:
     except TimeoutError:
         raise CallFailed(UnscoredReason.TIMEOUT, f"no reply within {timeout_s:g} s") from None
     except openai.APIStatusError as error:
-        headers, body = error.response.headers, error.body
-        raise refused(error.status_code, headers, body, secret=secret, now=time.time()) from None
+        raise refused(error.response, secret=secret, now=time.time()) from None
     except (KeyError, TypeError, AttributeError) as error:
         raise misshapen(error) from None
     except Exception as error:

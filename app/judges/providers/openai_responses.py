@@ -49,8 +49,7 @@ class OpenAIResponses:
                 "/responses", cast_to=httpx2.Response, content=orjson.dumps(self._body(prompt))
             )
         except openai.APIStatusError as error:
-            headers, body = error.response.headers, error.body
-            raise refused(error.status_code, headers, body, secret=self._secret, now=time.time()) from None
+            raise refused(error.response, secret=self._secret, now=time.time()) from None
         except Exception as error:
             raise broken(error, secret=self._secret) from None
         payload = read_json(response, secret=self._secret)

@@ -1,0 +1,401 @@
+"""Every fault a provider can show, over every protocol, through the real SDKs against a real server."""
+
+import asyncio
+import gc
+from dataclasses import replace
+from itertools import pairwise
+from random import Random
+
+import pytest
+
+from app.domain.judging import Reply, Unscored, UnscoredReason, Usage
+from app.judges.breaker import BreakerPolicy
+from app.judges.lines import Lines
+from app.judges.retry import RetryPolicy
+from tests.judges.conftest import CALLING, KEY, ask, judge_of
+from tests.provider_server.behaviour import Behaviour
+from tests.provider_server.server import Provider, serving
+
+protocols = pytest.mark.parametrize("protocol", CALLING)
+
+
+def clock() -> float:
+    return asyncio.get_running_loop().time()
+
+
+def unscored_of(reply: Reply) -> Unscored:
+    assert reply.scores == ()
+    assert reply.unscored is not None
+    return reply.unscored
+
+
+@protocols
+async def test_a_judge_that_is_asked_gives_a_score_with_its_cost(provider: Provider, lines, protocol):
+    judge = judge_of(lines, provider.url(protocol), "alpha,pick=high", protocol)
+    reply = await ask(judge)
+    assert reply.unscored is None
+    assert [(score.criterion, score.value) for score in reply.scores] == [("helpfulness", 5.0)]
+    assert reply.rationale == "Read rationale with care."
+    usage = reply.usage
+    assert usage.attempts == 1 == provider.calls[judge.version.model]
+    assert usage.input_tokens > 100
+    assert usage.cost_usd == pytest.approx((usage.input_tokens + 10 * usage.output_tokens) / 1e6)
+    assert reply.latency_ms > 0
+
+
+@protocols
+@pytest.mark.parametrize(
+    "fault",
+    [
+        "429;retry-after=0.05",
+        "429",
+        "429;retry-after-ms=20",
+        "408",
+        "409",
+        "500",
+        "503;retry-after=0.01",
+        "529",
+        "reset",
+        "cut",
+        "garbage",
+        "html",
+        "empty",
+        "array",
+    ],
+)
+async def test_a_fault_that_passes_is_waited_out(provider: Provider, lines, protocol, fault):
+    model = f"alpha!{fault};times=2"
+    reply = await ask(judge_of(lines, provider.url(protocol), model, protocol))
+    assert reply.unscored is None
+    assert len(reply.scores) == 1
+    assert reply.usage.attempts == 3 == provider.calls[model]
+
+
+@protocols
+@pytest.mark.parametrize(
+    ("fault", "reason", "attempts", "detail"),
+    [
+        ("429", "rate_limited", 5, "HTTP 429: injected 429 (after 5 attempts)"),
+        ("408", "timeout", 5, "HTTP 408"),
+        ("409", "provider_error", 5, "HTTP 409"),
+        ("500", "provider_error", 5, "HTTP 500: injected 500 (after 5 attempts)"),
+        ("529", "provider_error", 5, "HTTP 529"),
+        ("reset", "provider_error", 5, "no reply: "),
+        ("cut", "provider_error", 5, "no reply: "),
+        ("garbage", "provider_error", 5, "no reply: "),
+        ("html", "provider_error", 5, "the reply is no JSON but text/html: <html>"),
+        ("empty", "provider_error", 5, "the reply is no JSON but application/json: nothing"),
+        ("array", "provider_error", 5, "the reply is no JSON object"),
+        ("400;message=no such parameter", "provider_error", 1, "HTTP 400: no such parameter"),
+        ("401", "provider_error", 1, "HTTP 401: Incorrect API key provided: ***"),
+        ("404", "provider_error", 1, "HTTP 404"),
+        ("429;message=insufficient_quota", "provider_error", 1, "HTTP 429: insufficient_quota"),
+        ("refusal", "refusal", 1, "I cannot judge this content."),
+        ("filter", "refusal", 1, ""),
+        ("truncation", "unparsable", 1, "truncation: "),
+        ("malformed", "unparsable", 1, ""),
+        ("prose", "unparsable", 1, ""),
+        ("out_of_range", "out_of_range", 1, "999"),
+        ("two_objects", "unparsable", 1, "differ"),
+        ("no_content", "unparsable", 1, ""),
+    ],
+)
+async def test_a_fault_that_stays_is_explained(
+    provider: Provider, quiet_lines, protocol, fault, reason, attempts, detail
+):
+    model = f"alpha!{fault}"
+    reply = await ask(judge_of(quiet_lines, provider.url(protocol), model, protocol))
+    unscored = unscored_of(reply)
+    assert unscored.reason == reason
+    assert detail in unscored.detail
+    assert unscored.detail
+    assert reply.usage.attempts == attempts == provider.calls[model]
+
+
+@protocols
+async def test_fenced_json_with_prose_around_it_is_read(provider: Provider, lines, protocol):
+    reply = await ask(judge_of(lines, provider.url(protocol), "alpha!fenced", protocol))
+    assert reply.unscored is None
+    assert len(reply.scores) == 1
+
+
+@protocols
+@pytest.mark.parametrize("fault", ["hang", "trickle;ms=30", "slow;ms=5000"])
+async def test_a_reply_that_does_not_come_in_time_ends_as_a_timeout(provider, quiet_lines, protocol, fault):
+    model = f"alpha!{fault}"
+    started = clock()
+    judge = judge_of(quiet_lines, provider.url(protocol), model, protocol)
+    reply = await ask(judge, within=0.3)
+    assert 0.29 < clock() - started < 0.6
+    assert unscored_of(reply) == Unscored(UnscoredReason.TIMEOUT, "no reply within 0.3 s")
+    assert reply.usage.attempts == 1 == provider.calls[model]
+
+
+async def test_a_judges_own_time_limit_holds_where_it_is_the_shorter_one(provider, lines):
+    started = clock()
+    await ask(judge_of(lines, provider.url("openai"), "alpha!hang", timeout_s=0.2), within=60)
+    assert clock() - started < 0.5
+
+
+@protocols
+@pytest.mark.parametrize("advice", ["retry-after=30", "retry-after-date=30", "retry-after-ms=30000"])
+async def test_a_wait_asked_for_beyond_the_deadline_fails_at_once(provider, lines, protocol, advice):
+    started = clock()
+    model = f"alpha!429;{advice};times=1"
+    reply = await ask(judge_of(lines, provider.url(protocol), model, protocol), within=5)
+    assert clock() - started < 1
+    assert unscored_of(reply).reason == UnscoredReason.RATE_LIMITED
+    assert "no time for another" in unscored_of(reply).detail
+    assert reply.usage.attempts == 1 == provider.calls[model]
+
+
+async def test_a_wait_asked_for_within_the_deadline_is_kept(provider: Provider, lines):
+    started = clock()
+    reply = await ask(judge_of(lines, provider.url("openai"), "alpha!429;retry-after=0.4;times=1"))
+    assert reply.unscored is None
+    assert clock() - started >= 0.4
+    first, second = provider.requests
+    assert second.at - first.at >= 0.4
+
+
+async def test_a_pause_asked_of_one_judge_keeps_the_others_of_that_model_away(provider: Provider, lines):
+    judge = judge_of(lines, provider.url("openai"), "alpha!429;retry-after=0.4;times=1")
+    other = judge_of(lines, provider.url("openai"), "alpha!429;retry-after=0.4;times=1", timeout_s=9.0)
+    first = asyncio.ensure_future(ask(judge))
+    await asyncio.sleep(0.1)
+    assert unscored_of(await ask(other, within=0.1)).reason == UnscoredReason.RATE_LIMITED
+    assert (await ask(other)).unscored is None
+    assert (await first).unscored is None
+    assert sum(provider.calls.values()) == 3
+    assert all(request.at - provider.requests[0].at >= 0.4 for request in list(provider.requests)[1:])
+
+
+async def test_retries_never_outlast_the_deadline(provider: Provider, quiet_lines):
+    quiet_lines.retries = RetryPolicy(attempts=1000, first_s=0.05, cap_s=0.1)
+    started = clock()
+    model = "alpha!500"
+    reply = await ask(judge_of(quiet_lines, provider.url("openai"), model), within=0.5)
+    assert clock() - started < 0.6
+    assert unscored_of(reply).reason == UnscoredReason.PROVIDER_ERROR
+    assert reply.usage.attempts == provider.calls[model] > 2
+
+
+async def test_faults_in_a_sequence_are_each_retried(provider: Provider, lines):
+    model = "alpha!500;times=1!429;times=1!reset;times=1"
+    reply = await ask(judge_of(lines, provider.url("openai"), model))
+    assert reply.unscored is None
+    assert reply.usage.attempts == 4 == provider.calls[model]
+
+
+async def test_with_one_call_in_three_failing_every_seat_is_scored_and_every_call_counted(provider, lines):
+    model = "alpha!503;rate=0.34"
+    judge = judge_of(lines, provider.url("openai"), model)
+    replies = await asyncio.gather(*(ask(judge) for _ in range(40)))
+    assert all(reply.unscored is None for reply in replies)
+    assert sum(reply.usage.attempts for reply in replies) == provider.calls[model] > 50
+
+
+async def test_tokens_of_failed_attempts_are_paid_for(provider: Provider, lines):
+    reply = await ask(judge_of(lines, provider.url("openai"), "alpha!500;usage=1000;times=2"))
+    clean = await ask(judge_of(lines, provider.url("openai"), "alpha"))
+    assert reply.usage.input_tokens == pytest.approx(clean.usage.input_tokens + 2000, abs=10)
+    assert reply.usage.cost_usd == pytest.approx(clean.usage.cost_usd + 0.002, abs=2e-5)
+
+
+@protocols
+async def test_cached_tokens_cost_their_own_price(provider: Provider, lines, protocol):
+    judge = judge_of(
+        lines, provider.url(protocol), "alpha,cached=60", protocol, price_cached_input_per_mtok=0.1
+    )
+    usage = (await ask(judge)).usage
+    assert usage.cached_tokens == 60
+    expected = (usage.input_tokens - 60) + 60 * 0.1 + usage.output_tokens * 10
+    assert usage.cost_usd == pytest.approx(expected / 1e6)
+
+
+async def test_a_call_that_may_cost_more_than_is_left_is_not_made(provider: Provider, lines):
+    reply = await ask(judge_of(lines, provider.url("openai"), "alpha"), max_cost_usd=0.001)
+    assert unscored_of(reply).reason == UnscoredReason.BUDGET
+    assert "may cost up to $0.02" in unscored_of(reply).detail
+    assert provider.calls["alpha"] == 0
+    assert reply.usage == Usage()
+
+
+async def test_a_budget_that_failed_attempts_have_used_up_ends_the_retries(provider: Provider, lines):
+    model = "alpha!500;usage=20000"
+    reply = await ask(judge_of(lines, provider.url("openai"), model), max_cost_usd=0.05)
+    assert unscored_of(reply).reason == UnscoredReason.BUDGET
+    assert reply.usage.attempts == 2 == provider.calls[model]
+    assert reply.usage.cost_usd == pytest.approx(0.04)
+
+
+@protocols
+@pytest.mark.parametrize(
+    "fault", ["401", "429;message=key sk-proj-0123456789abcdefSECRET is limited", "html"]
+)
+async def test_keys_never_appear_in_what_is_stored(provider: Provider, quiet_lines, protocol, fault):
+    reply = await ask(judge_of(quiet_lines, provider.url(protocol), f"alpha!{fault}", protocol))
+    assert KEY not in repr(reply)
+    assert "SECRET" not in repr(reply)
+
+
+@protocols
+async def test_calls_in_a_row_share_one_connection(provider: Provider, lines, protocol):
+    judge = judge_of(lines, provider.url(protocol), "alpha", protocol)
+    for _ in range(10):
+        await ask(judge)
+    assert provider.connections == 1
+
+
+async def test_judges_of_one_endpoint_share_its_connections_and_its_places(provider: Provider, lines):
+    url = provider.url("openai")
+    judges = [
+        judge_of(lines, url, f"{name},latency=20", max_concurrency=4) for name in ("alpha", "beta", "gamma")
+    ]
+    await asyncio.gather(*(ask(judge) for judge in judges for _ in range(8)))
+    assert provider.connections <= 4
+    assert max(provider.most_in_flight.values()) <= 4
+
+
+async def test_no_more_calls_are_under_way_than_a_judge_allows(provider: Provider, lines):
+    judge = judge_of(lines, provider.url("openai"), "alpha,latency=10", max_concurrency=3)
+    await asyncio.gather(*(ask(judge) for _ in range(15)))
+    assert provider.most_in_flight["alpha,latency=10"] == 3
+
+
+async def test_a_seat_that_finds_no_place_before_its_deadline_says_so(provider: Provider, lines):
+    judge = judge_of(lines, provider.url("openai"), "alpha,latency=1000", max_concurrency=1)
+    first = asyncio.ensure_future(ask(judge))
+    await asyncio.sleep(0.05)
+    reply = await ask(judge, within=0.1)
+    assert unscored_of(reply) == Unscored(
+        UnscoredReason.TIMEOUT, "all 1 places at the provider were taken until the deadline"
+    )
+    assert reply.usage.attempts == 0
+    assert (await first).unscored is None
+
+
+async def test_our_own_limit_of_requests_is_kept_without_asking_the_provider(provider: Provider, lines):
+    judge = judge_of(lines, provider.url("openai"), "alpha", requests_per_minute=1)
+    assert (await ask(judge)).unscored is None
+    reply = await ask(judge, within=5)
+    assert unscored_of(reply).reason == UnscoredReason.RATE_LIMITED
+    assert "1 requests per minute" in unscored_of(reply).detail
+    assert provider.calls["alpha"] == 1
+
+
+@protocols
+async def test_cancellation_passes_through_and_leaves_no_call_behind(provider: Provider, lines, protocol):
+    judge = judge_of(lines, provider.url(protocol), "alpha!hang", protocol, max_concurrency=1)
+    task = asyncio.ensure_future(ask(judge))
+    await asyncio.sleep(0.1)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    provider.set_model("alpha!hang", Behaviour())
+    assert (await ask(judge, within=2)).unscored is None
+    await asyncio.sleep(0.05)
+    assert provider.in_flight["alpha!hang"] == 0
+
+
+async def test_cancellation_between_attempts_passes_through(provider: Provider, lines):
+    task = asyncio.ensure_future(ask(judge_of(lines, provider.url("openai"), "alpha!429;retry-after=5")))
+    await asyncio.sleep(0.1)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
+async def test_a_server_that_is_not_there_costs_one_fast_failure_and_then_nothing(lines):
+    async with serving() as gone:
+        url = gone.url("openai")
+    judge = judge_of(lines, url, "alpha")
+    started = clock()
+    reply = await ask(judge)
+    assert clock() - started < 1
+    assert unscored_of(reply).reason == UnscoredReason.PROVIDER_ERROR
+    assert "no reply" in unscored_of(reply).detail
+    assert reply.usage.attempts == 5
+    again = await ask(judge)
+    assert again.usage.attempts == 0
+    assert "not called: 5 failures in a row" in unscored_of(again).detail
+
+
+async def test_a_hanging_provider_costs_a_panel_one_round_of_timeouts_and_is_then_left_alone(provider):
+    lines = Lines(breaker=BreakerPolicy(failures=3, cooldown_s=0.3, patience_s=0.1), retries=RetryPolicy(2))
+    judges = [judge_of(lines, provider.url("openai"), name) for name in ("alpha!hang", "beta!hang")]
+    await asyncio.gather(*(ask(judge, within=0.2) for judge in judges for _ in range(2)))
+    started = clock()
+    reply = await ask(judges[0], within=5)
+    assert clock() - started < 0.1
+    assert "not called: 4 failures in a row" in unscored_of(reply).detail
+    await asyncio.sleep(0.35)
+    provider.set_model("alpha!hang", Behaviour())
+    assert (await ask(judges[0])).unscored is None
+    assert (await ask(judges[0])).unscored is None
+    await lines.close()
+
+
+async def test_while_a_probe_is_under_way_the_others_fail_at_once(provider: Provider):
+    lines = Lines(breaker=BreakerPolicy(failures=1, cooldown_s=0.1), retries=RetryPolicy(1))
+    provider.set_model("alpha", Behaviour(latency=200), "500;times=1")
+    judge = judge_of(lines, provider.url("openai"), "alpha")
+    assert unscored_of(await ask(judge)).reason == UnscoredReason.PROVIDER_ERROR
+    await asyncio.sleep(0.15)
+    replies = await asyncio.gather(*(ask(judge) for _ in range(5)))
+    assert sum(reply.unscored is None for reply in replies) == 1
+    assert sum("being tried again now" in reply.unscored.detail for reply in replies if reply.unscored) == 4
+    assert provider.calls["alpha"] == 2
+    await lines.close()
+
+
+async def test_a_caller_in_a_hurry_does_not_open_the_breaker(provider: Provider, lines):
+    judge = judge_of(lines, provider.url("openai"), "alpha,latency=100")
+    for _ in range(7):
+        await ask(judge, within=0.01)
+    assert (await ask(judge)).unscored is None
+
+
+async def test_a_provider_that_refuses_is_not_taken_for_dead(provider: Provider, lines):
+    judge = judge_of(lines, provider.url("openai"), "alpha!401")
+    for _ in range(8):
+        await ask(judge)
+    assert provider.calls["alpha!401"] == 8
+
+
+async def test_a_dead_address_does_not_stop_judges_elsewhere(provider: Provider, lines):
+    async with serving() as gone:
+        dead = judge_of(lines, gone.url("openai"), "alpha")
+    await ask(dead)
+    assert (await ask(judge_of(lines, provider.url("openai"), "alpha"))).unscored is None
+
+
+async def test_the_same_chance_gives_the_same_waits(provider: Provider, lines):
+    gaps = []
+    for _ in range(2):
+        lines.rng = Random(3)
+        lines.retries = RetryPolicy(attempts=3, first_s=0.4, cap_s=1.0)
+        provider.reset()
+        await ask(judge_of(lines, provider.url("openai"), "alpha!500;times=2"))
+        at = [request.at for request in provider.requests]
+        gaps.append([later - earlier for earlier, later in pairwise(at)])
+    assert gaps[0] == pytest.approx(gaps[1], abs=0.05)
+
+
+@pytest.mark.filterwarnings("error")
+async def test_closing_the_lines_leaves_no_open_connection(provider: Provider, lines):
+    judge = judge_of(lines, provider.url("openai"), "alpha")
+    await ask(judge)
+    await lines.close()
+    await asyncio.sleep(0.05)
+    gc.collect()
+    assert not provider.open
+
+
+async def test_a_judge_is_a_new_version_when_its_parameters_change(provider: Provider, lines):
+    url = provider.url("openai")
+    first = judge_of(lines, url, "alpha").version
+    assert judge_of(lines, url, "alpha").version == first
+    other = judge_of(lines, url, "alpha", params={"temperature": 0}).version
+    assert other.digest() != first.digest()
+    assert replace(other, params=first.params) == first
