@@ -120,9 +120,10 @@ def read_judges(text: str, environment: Mapping[str, str], *, folder: str = ".")
     families = {judge.family for judge in judges if judge.enabled}
     warnings = []
     if not problems and len(families) < 3:
+        count = "one family" if len(families) == 1 else f"{len(families)} families"
         warnings.append(
-            f"judges of {len(families)} families are enabled; a panel is drawn from at least three unless "
-            "the project's settings allow fewer"
+            f"judges of only {count} are enabled; a panel is drawn from at least three unless the project's "
+            "settings allow fewer"
         )
     return JudgesFile(tuple(judges), tuple(problems), tuple(warnings))
 

@@ -11,17 +11,35 @@ from app.judges.config import JudgeConfig, JudgesFile, read_judges_file
 from app.judges.judge import Judge
 from app.judges.lines import Lines
 from app.judges.planted_effects import Effects
-from app.judges.providers.anthropic import anthropic_judge
-from app.judges.providers.openai_chat import openai_chat_judge
-from app.judges.providers.openai_responses import openai_responses_judge
 from app.judges.providers.recorded import recorded_judge
 from app.judges.providers.simulated import SimulatedJudge
 
+# Importing an SDK takes one to two seconds: only a roster that calls a provider pays for it.
+
+
+def _openai_chat(config: JudgeConfig, lines: Lines) -> Judge:
+    from app.judges.providers.openai_chat import openai_chat_judge
+
+    return openai_chat_judge(config, lines)
+
+
+def _openai_responses(config: JudgeConfig, lines: Lines) -> Judge:
+    from app.judges.providers.openai_responses import openai_responses_judge
+
+    return openai_responses_judge(config, lines)
+
+
+def _anthropic(config: JudgeConfig, lines: Lines) -> Judge:
+    from app.judges.providers.anthropic import anthropic_judge
+
+    return anthropic_judge(config, lines)
+
+
 PROVIDER_FACTORIES: Mapping[str, Callable[[JudgeConfig, Lines], Judge]] = {
-    "openai": openai_chat_judge,
-    "openai-compatible": openai_chat_judge,
-    "openai-responses": openai_responses_judge,
-    "anthropic": anthropic_judge,
+    "openai": _openai_chat,
+    "openai-compatible": _openai_chat,
+    "openai-responses": _openai_responses,
+    "anthropic": _anthropic,
     "recorded": lambda config, lines: recorded_judge(config),
     "simulated": lambda config, lines: SimulatedJudge(config),
 }
