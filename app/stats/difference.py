@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 from scipy.special import stdtr, stdtrit
 
+from app.stats.grouped import sum_by
 from app.stats.rectifier import RectifiedMeans
 
 Floats = NDArray[np.float64]
@@ -33,7 +34,7 @@ class Finding(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """theta_candidate - theta_baseline, in the unit of the grades; positive means that the candidate is better."""
+    """theta_candidate - theta_baseline, in the unit of the grades; positive: the candidate is better."""
 
     estimate: float
     variance: float
@@ -45,7 +46,7 @@ class Difference:
 
     def p_different(self) -> float:
         """Two-sided p of no difference."""
-        return 2.0 * self._tail(abs(self.estimate))
+        return min(1.0, 2.0 * self._tail(abs(self.estimate)))
 
     def p_equivalent(self, margin: float) -> float:
         """p of a difference of at least ``margin`` (two one-sided tests); 1 for no margin."""
@@ -58,7 +59,7 @@ class Difference:
 
 
 def shared_prompt_correlation(means: RectifiedMeans) -> float:
-    """rho: pooled correlation of two groups' residuals on the same prompt, in [-0.95, 0.95]; 0 if none is shared.
+    """rho: correlation of two groups' residuals on the same prompt, in [-0.95, 0.95]; 0 if none is shared.
 
     From sum over prompts of (sum_g u_pg)^2 - sum_g u_pg^2 with u = psi / (w s), s the group's own residual
     standard deviation: the moment estimator over all pairs of groups.
@@ -74,14 +75,16 @@ def shared_prompt_correlation(means: RectifiedMeans) -> float:
     pairs = float((count * (count - 1)).sum())
     if pairs == 0:
         return 0.0
-    products = float((np.bincount(row, u) ** 2 - np.bincount(row, u**2)).sum())
+    products = float((sum_by(row, u) ** 2 - sum_by(row, u**2)).sum())
     return float(np.clip(products / pairs, -0.95, 0.95))
 
 
 def anchor_overlap(means: RectifiedMeans, groups: int) -> Floats:
     """(S, S) sum_p w_pa w_pb: how much of two groups' anchor weight lies on the same prompts."""
     row = np.unique(means.pair_prompt, return_inverse=True)[1]
-    weights = csr_matrix((means.pair_weight, (row, means.pair_group)), shape=(int(row.size and row.max()) + 1, groups))
+    weights = csr_matrix(
+        (means.pair_weight, (row, means.pair_group)), shape=(int(row.size and row.max()) + 1, groups)
+    )
     return np.asarray((weights.T @ weights).toarray())
 
 
@@ -91,27 +94,27 @@ def own_difference(means: RectifiedMeans, baseline: int, candidate: int) -> Diff
     groups = np.concatenate([means.pair_group, means.traffic_group])
     scale = np.sqrt(
         means.anchor_variance
-        / np.maximum(np.bincount(means.pair_group, means.pair_influence**2, means.estimate.size), 1e-300)
+        / np.maximum(sum_by(means.pair_group, means.pair_influence**2, means.estimate.size), 1e-300)
     )
     psi = np.concatenate([means.pair_influence * scale[means.pair_group], means.traffic_influence])
     sign = (groups == candidate).astype(float) - (groups == baseline)
     used = sign != 0
     row = np.unique(prompts[used], return_inverse=True)[1]
-    variance = float((np.bincount(row, sign[used] * psi[used]) ** 2).sum())
+    variance = float((sum_by(row, sign[used] * psi[used]) ** 2).sum())
     anchored = np.isin(means.pair_group, [baseline, candidate])
     df = float(np.unique(means.pair_prompt[anchored]).size - 1)
     df = min(df, float(means.degrees_of_freedom[[baseline, candidate]].sum()))
-    return Difference(
-        float(means.estimate[candidate] - means.estimate[baseline]), variance, max(df, 1.0)
-    )
+    return Difference(float(means.estimate[candidate] - means.estimate[baseline]), variance, max(df, 1.0))
 
 
 def traffic_covariance(means: RectifiedMeans, baseline: int, candidate: int) -> float:
     """Covariance of two groups' errors from the finite traffic that they share."""
     n = means.traffic_prompt.max() + 1 if means.traffic_prompt.size else 0
     a, b = (
-        np.bincount(
-            means.traffic_prompt[means.traffic_group == g], means.traffic_influence[means.traffic_group == g], n
+        sum_by(
+            means.traffic_prompt[means.traffic_group == g],
+            means.traffic_influence[means.traffic_group == g],
+            n,
         )
         for g in (baseline, candidate)
     )

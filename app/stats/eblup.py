@@ -1,10 +1,11 @@
 """What the other groups say of one: shrinkage across systems, and a prior for its interval.
 
-Fay & Herriot (1979): theta_s = x_s + mu + z_s' b + r_s with r_s ~ N(0, tau^2), observed as y_s ~ N(theta_s, v_s).
-x_s is the panel's prediction of the group's mean. z holds what may bend that prediction between systems: the panel
-mean itself (a map fitted on items compresses system means; the between slope undoes it), mean length. x and z see no
-human grade of the group, else the prior would lean on the very anchors it is to support. mu is flat and b ~ N(0,
-diag(slope_sd^2)), so that three systems give a sane line and thirty give their own.
+Fay & Herriot (1979): theta_s = x_s + mu + z_s' b + r_s with r_s ~ N(0, tau^2), observed as y_s ~ N(theta_s,
+v_s). x_s is the panel's prediction of the group's mean. z holds what may bend that prediction between
+systems: the panel mean itself (a map fitted on items compresses system means; the between slope undoes it),
+mean length. x and z see no human grade of the group, else the prior would lean on the very anchors it is to
+support. mu is flat and b ~ N(0, diag(slope_sd^2)), so that three systems give a sane line and thirty give
+their own.
 
 tau is averaged over its posterior on a grid, under a half-Cauchy prior of scale ``tau_scale``, instead of
 maximised: at five or ten systems the maximum is often 0, which would claim that systems cannot differ.
@@ -20,6 +21,7 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 _GRID = 41
+_LEAST = 1e-10  # variance: a hundred-thousandth of the scale
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +31,8 @@ class Shrunk:
     Attributes
     ----------
     estimate : EBLUP of theta; the prediction from the others for a group without anchors.
-    prior_mean, prior_variance : of theta_s from all groups but s: its mean, and tau^2 plus what the regression
+    prior_mean, prior_variance : of theta_s from all groups but s: its mean, and tau^2 plus what the
+        regression
         is unsure of.
     tau : posterior mean of tau from all groups.
     slopes : (q,) posterior means of b from all groups.
@@ -74,7 +77,7 @@ def shrink(
     used = np.isfinite(estimate)
     z = np.column_stack([np.ones(used.size), covariates - covariates[used].mean(0)])
     d = np.where(used, estimate - prediction, 0.0)
-    v = np.where(used, np.maximum(variance - max(shared_covariance, 0.0), 1e-3 * variance), 1.0)
+    v = np.where(used, np.maximum(variance - shared_covariance, np.maximum(1e-3 * variance, _LEAST)), 1.0)
     tau2 = _tau_grid(d[used], v[used]) ** 2
     sums = _Sums(d, v, z, used, tau2, slope_sd)
     log_prior = -np.log1p(tau2 / tau_scale**2)
@@ -108,12 +111,13 @@ def _tau_grid(d: Floats, v: Floats) -> Floats:
 
 def _weights(score: Floats) -> Floats:
     weight = np.exp(score - score.max(1, keepdims=True))
-    return weight / weight.sum(1, keepdims=True)
+    return np.asarray(weight / weight.sum(1, keepdims=True))
 
 
 @dataclass(frozen=True, slots=True)
 class _Solved:
-    """Regression coefficients (L, T, q+1), their covariances (L, T, q+1, q+1), marginal log-likelihoods (L, T)."""
+    """Regression coefficients (L, T, q+1), their covariances (L, T, q+1, q+1), marginal log-likelihoods (L,
+    T)."""
 
     coefficients: Floats
     covariance: Floats

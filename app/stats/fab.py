@@ -45,8 +45,8 @@ def fab_intervals(
     estimate : (S,)
         Unbiased estimates, on a scale with the given bounds.
     flat_variance, curve : (S,)
-        sigma^2(theta) = flat_variance + curve * u (1 - u), u = theta's place between the bounds. Set ``curve``
-        to 0 for a constant variance.
+        sigma^2(theta) = flat_variance + curve * u (1 - u), u = theta's place between the bounds. Set
+        ``curve`` to 0 for a constant variance.
     degrees_of_freedom : (S,)
         Of the variance; infinity gives normal quantiles.
     prior_mean, prior_variance : (S,)

@@ -1,14 +1,14 @@
-"""Mean human grade of every group with an interval that holds at few anchors: which estimator, and its result.
+"""Mean human grade of every group, with an interval that holds at few anchors.
 
-Puts together `rectifier` (unbiased means), `variances` (moderated dispersions), `eblup` (shrinkage across groups) and
-`fab` (intervals). Which of them a group gets hangs on how many anchors there are, never on what they say of
-the group's mean (a switch on the estimate breaks coverage):
+Puts together `rectifier` (unbiased means), `variances` (moderated dispersions), `eblup` (shrinkage across
+groups) and `fab` (intervals). Which of them a group gets hangs on how many anchors there are, never on what
+they say of the group's mean (a switch on the estimate breaks coverage):
 
-    pooled       enough groups have anchors: EBLUP inside a FAB interval whose prior comes from the other groups
+    pooled       enough groups have anchors: EBLUP inside a FAB interval, its prior from the other groups
     alone        too few groups, enough anchors of its own: rectified mean, score interval with the t
-    labels_only  too few of the rarer grades for a variance to be trusted: no panel, dispersion at its maximum of 1
-                 (for binary grades exactly Wilson's interval)
-    others       no anchors of its own, enough other groups that have: prediction from them, declared exchangeable
+    labels_only  too few of the rarer grades to trust a variance: no panel, the largest dispersion there
+                 is, 1 (for binary grades exactly Wilson's interval)
+    others       no anchors of its own, enough other groups with some: predicted, declared exchangeable
     none         nothing can be said on the human scale
 """
 
@@ -22,13 +22,17 @@ from scipy.special import stdtrit
 from app.stats.difference import shared_prompt_correlation
 from app.stats.eblup import Shrunk, shrink
 from app.stats.fab import fab_intervals
+from app.stats.grouped import sum_by
 from app.stats.rectifier import Population, RectifiedMeans, rectified_means
 from app.stats.variances import Dispersions, moderated_dispersions
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
-_SLOPE_SD = (0.5, 0.1)  # of the between-group slope around 1; of mean length, per standard deviation of a unit's
+_SLOPE_SD = (
+    0.5,
+    0.1,
+)  # of the between-group slope around 1; of mean length, per standard deviation of a unit's
 
 
 class Basis(StrEnum):
@@ -113,8 +117,8 @@ def group_quality(
     group, prompt, prediction, human, groups, inclusion, population
         As in `rectifier.rectified_means`; grades and predictions on the unit scale.
     panel_score : (n,)
-        The panel's score of every unit on any scale, made without any human grade: what groups are compared by.
-        ``prediction`` by default, which is right only if no human grade of the group entered it.
+        The panel's score of every unit on any scale, made without any human grade: what groups are compared
+        by. ``prediction`` by default, which is right only if no human grade of the group entered it.
     reliability : (n,)
         Share of ``panel_score``'s variance within groups that is signal; 1 by default.
     length : (n,)
@@ -178,10 +182,13 @@ def group_quality(
     )
 
 
-def pooled_difference_variance(quality: GroupQuality, a: int, b: int, overlap: float, traffic: float) -> float:
+def pooled_difference_variance(
+    quality: GroupQuality, a: int, b: int, overlap: float, traffic: float
+) -> float:
     """Variance of theta_b - theta_a with moderated variances.
 
-    ``overlap`` is sum_p w_pa w_pb (`difference.anchor_overlap`), ``traffic`` the covariance of the traffic parts.
+    ``overlap`` is sum_p w_pa w_pb (`difference.anchor_overlap`), ``traffic`` the covariance of the traffic
+    parts.
     """
     assert quality.dispersions is not None
     variance = _sampling_variance(quality.means, quality.dispersions)
@@ -284,7 +291,9 @@ def _prompt_variance(means: RectifiedMeans, dispersions: Dispersions) -> Floats:
 
 def _sampling_variance(means: RectifiedMeans, dispersions: Dispersions) -> Floats:
     return (
-        _prompt_variance(means, dispersions) * _per_prompt(means) + means.slope_variance + means.traffic_variance
+        _prompt_variance(means, dispersions) * _per_prompt(means)
+        + means.slope_variance
+        + means.traffic_variance
     )
 
 
@@ -293,8 +302,8 @@ def _shared_covariance(means: RectifiedMeans, dispersions: Dispersions, rho: flo
     s = np.sqrt(_prompt_variance(means, dispersions) * means.finite_factor)
     ws = means.pair_weight * s[means.pair_group]
     row = np.unique(means.pair_prompt, return_inverse=True)[1]
-    others = np.bincount(row, ws)[row] - ws
-    total = np.bincount(means.pair_group, ws * others, means.estimate.size)
+    others = sum_by(row, ws)[row] - ws
+    total = sum_by(means.pair_group, ws * others, means.estimate.size)
     return rho * total / max(int((means.n_prompts >= 1).sum()) - 1, 1)
 
 
@@ -309,9 +318,9 @@ def _group_covariates(
 ) -> tuple[Floats, Floats]:
     """(S, 1 or 2) covariates and (S,) prediction of the group means, from what is known without human grades.
 
-    The panel's group means are put on the human scale by one slope for all groups, the anchors' over all groups
-    divided by the panel's reliability (a unit's noise flattens it, a group mean has none); what is wrong with that slope
-    is for the between-group slope to find out.
+    The panel's group means are put on the human scale by one slope for all groups, the anchors' over all
+    groups divided by the panel's reliability (a unit's noise flattens it, a group mean has none); what is
+    wrong with that slope is for the between-group slope to find out.
     """
     score = prediction if panel_score is None else panel_score
     mean = _group_mean(score, group, groups)
@@ -336,7 +345,7 @@ def _group_mean(values: Floats, group: NDArray[np.integer], groups: int) -> Floa
     """Mean per group over known values; the mean of the other groups where a group has none."""
     known = (group >= 0) & np.isfinite(values)
     count = np.bincount(group[known], minlength=groups)
-    mean = np.bincount(group[known], values[known], groups) / np.maximum(count, 1)
+    mean = sum_by(group[known], values[known], groups) / np.maximum(count, 1)
     rest = float(mean[count > 0].mean()) if (count > 0).any() else 0.0
     return np.where(count > 0, mean, rest)
 

@@ -9,7 +9,8 @@ Floats = NDArray[np.float64]
 
 
 def holm(p: Floats) -> Floats:
-    """Holm (1979): reject where the result is at most alpha, and the chance of any false claim is at most alpha.
+    """Holm (1979): reject where the result is at most alpha, and the chance of any false claim is at most
+    alpha.
 
     ``p`` (m,) in [0, 1]; NaN stays NaN and does not count.
     """

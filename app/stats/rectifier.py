@@ -16,9 +16,9 @@ lam = S_xy / S_xx, with the cluster-robust (by prompt) F = lam^2 / var(lam), and
 lam (1 - 1/F)_+ clipped to [0, lam_max]: the factor that minimises the estimated error of a slope known
 with variance lam^2 / F. A panel that is noise has F about 1 and ends at the labels-only mean.
 
-*Variance.* psi_pg = theta_g - theta_g(without prompt p) at fixed lam for labelled prompts (the delete-one-prompt
-jackknife), lam v_i (f_i - f_g) / sum v summed over the prompt's units for the traffic, both in the *same*
-psi where a prompt has both. The jackknife sum is scaled for the slope it spends, and
+*Variance.* psi_pg = theta_g - theta_g(without prompt p) at fixed lam for labelled prompts (the
+delete-one-prompt jackknife), lam v_i (f_i - f_g) / sum v summed over the prompt's units for the traffic,
+both in the *same* psi where a prompt has both. The jackknife sum is scaled for the slope it spends, and
 (xbar_A,g)^2 var(lam) stands for the error of lam itself (the slope term of the exact regression variance).
 """
 
@@ -29,6 +29,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.stats.errors import InsufficientData
+from app.stats.grouped import sum_by
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -133,8 +134,8 @@ def rectified_means(
     prompt : (n,)
         What anchors are clustered by; any integers.
     prediction : (n,)
-        The panel's prediction of the human grade, out of fold where the unit's prompt has grades. NaN where no
-        judge scored: the unit then counts with its group's mean prediction.
+        The panel's prediction of the human grade, out of fold where the unit's prompt has grades. NaN where
+        no judge scored: the unit then counts with its group's mean prediction.
     human : (n,)
         Mean human grade, NaN where nobody graded.
     target_weight : (n,)
@@ -162,9 +163,9 @@ def rectified_means(
     a = v[labelled] if inclusion is None else v[labelled] / inclusion[kept][labelled]
 
     n_units = np.bincount(g, minlength=groups)
-    v_sum = np.bincount(g, v, groups)
+    v_sum = sum_by(g, v, groups)
     with np.errstate(invalid="ignore", divide="ignore"):
-        f_mean = np.bincount(g, v * f, groups) / v_sum
+        f_mean = sum_by(g, v * f, groups) / v_sum
     anchors = _AnchorSums(g[labelled], p[labelled], a, y[labelled], f[labelled] - f_mean[g[labelled]], groups)
     power = anchors.power(lam, lam_max)
     estimate, share, theta_psi = anchors.jackknife(power.lam)
@@ -177,9 +178,9 @@ def rectified_means(
         fraction = np.where(n_units > 0, anchors.n_anchors / n_units, 0.0)
     kept_share = 1.0 - fraction if finite else np.ones(groups)
     pair_g = anchors.pair_group
-    effective = _inverse(np.bincount(pair_g, share**2, groups))
+    effective = _inverse(sum_by(pair_g, share**2, groups))
     prompts = np.bincount(pair_g, minlength=groups)
-    spread = np.bincount(pair_g, theta_psi**2, groups) * (1.0 - _inverse(prompts.astype(float)))
+    spread = sum_by(pair_g, theta_psi**2, groups) * (1.0 - _inverse(prompts.astype(float)))
     df = _satterthwaite(share, pair_g, groups) - anchors.slope_share()
     scale = np.where(df > 0, (df + anchors.slope_share()) / np.where(df > 0, df, 1.0), np.nan)
     scale = np.where(prompts >= 2, scale, np.nan)
@@ -220,18 +221,18 @@ class _AnchorSums:
     def __init__(self, g: Ints, p: Ints, a: Floats, y: Floats, x: Floats, groups: int) -> None:
         self.groups = groups
         self.n_anchors = np.bincount(g, minlength=groups)
-        total = np.bincount(g, a, groups)
+        total = sum_by(g, a, groups)
         a = a * _inverse(total)[g] * self.n_anchors[g]  # weights of a group sum to its number of anchors
         code, self.row = np.unique(p * groups + g, return_inverse=True)
         self.pair_prompt, self.pair_group = code // groups, code % groups
         self.cluster = np.unique(self.pair_prompt, return_inverse=True)[1]
         self.g, self.a, self.y, self.x = g, a, y, x
-        self.t1 = np.bincount(g, a, groups)
+        self.t1 = sum_by(g, a, groups)
         inverse = _inverse(self.t1)
-        self.y_mean = np.where(self.t1 > 0, np.bincount(g, a * y, groups) * inverse, np.nan)
-        self.x_mean = np.bincount(g, a * x, groups) * inverse
+        self.y_mean = np.where(self.t1 > 0, sum_by(g, a * y, groups) * inverse, np.nan)
+        self.x_mean = sum_by(g, a * x, groups) * inverse
         self.dx, self.dy = x - self.x_mean[g], y - self.y_mean[g]
-        self.sxx = np.bincount(g, a * self.dx**2, groups)
+        self.sxx = sum_by(g, a * self.dx**2, groups)
 
     def power(self, fixed: float | None, lam_max: float) -> PowerTuning:
         sxx = float(self.sxx.sum())
@@ -243,7 +244,7 @@ class _AnchorSums:
         if sxx <= 1e-12 * max(self.x.size, 1):  # a panel that never varies carries no information
             return PowerTuning(0.0, 0.0, 0.0, 0.0)
         slope = sxy / sxx
-        score = np.bincount(self.cluster[self.row], self.a * self.dx * (self.dy - slope * self.dx))
+        score = sum_by(self.cluster[self.row], self.a * self.dx * (self.dy - slope * self.dx))
         # as many means as groups and one slope were fitted: the usual CR1 correction
         m, k, clusters = self.x.size, int((self.t1 > 0).sum()) + 1, score.size
         if clusters < 3 or m <= k:
@@ -257,16 +258,16 @@ class _AnchorSums:
         """Estimates (S,), pair shares (P,) and pair influences theta - theta(without the prompt) (P,)."""
         estimate = self.y_mean - lam * self.x_mean
         residual = self.dy - lam * self.dx
-        share = np.bincount(self.row, self.a) * _inverse(self.t1)[self.pair_group]
-        moved = np.bincount(self.row, self.a * residual) * _inverse(self.t1)[self.pair_group]
+        share = sum_by(self.row, self.a) * _inverse(self.t1)[self.pair_group]
+        moved = sum_by(self.row, self.a * residual) * _inverse(self.t1)[self.pair_group]
         with np.errstate(invalid="ignore", divide="ignore"):
             psi = np.where(share < 1.0 - 1e-12, moved / (1.0 - share), 0.0)
         return estimate, share, psi
 
     def human_variance(self) -> Floats:
         """(S,) sum a (y - ybar)^2 / (sum a - sum a^2 / sum a)."""
-        free = self.t1 - np.bincount(self.g, self.a**2, self.groups) * _inverse(self.t1)
-        total = np.bincount(self.g, self.a * self.dy**2, self.groups)
+        free = self.t1 - sum_by(self.g, self.a**2, self.groups) * _inverse(self.t1)
+        total = sum_by(self.g, self.a * self.dy**2, self.groups)
         return np.where(free > 1e-9, total * _inverse(free), np.nan)
 
     def slope_share(self) -> Floats:
@@ -280,7 +281,7 @@ def _traffic(
 ) -> tuple[Ints, Ints, Floats]:
     part = lam * v * (f - f_mean[g]) * _inverse(v_sum)[g]
     code, row = np.unique(p * groups + g, return_inverse=True)
-    return code // groups, code % groups, np.bincount(row, part)
+    return code // groups, code % groups, sum_by(row, part)
 
 
 def _traffic_variance(
@@ -289,15 +290,15 @@ def _traffic_variance(
     """Sum of squared traffic influences plus twice their product with the anchors' of the same prompt."""
     prompt, group, part = traffic
     count = np.bincount(group, minlength=groups)
-    own = np.bincount(group, part**2, groups) * np.where(count > 1, count / np.maximum(count - 1, 1), 1.0)
+    own = sum_by(group, part**2, groups) * np.where(count > 1, count / np.maximum(count - 1, 1), 1.0)
     where = np.searchsorted(prompt * groups + group, anchors.pair_prompt * groups + anchors.pair_group)
-    cross = np.bincount(anchors.pair_group, psi * part[where], groups) if psi.size else np.zeros(groups)
+    cross = sum_by(anchors.pair_group, psi * part[where], groups) if psi.size else np.zeros(groups)
     return np.maximum(own + 2.0 * cross, 0.0)
 
 
 def _satterthwaite(share: Floats, group: Ints, groups: int) -> Floats:
     """Degrees of freedom of a weighted residual variance: (sum w^2)^2 / sum w^4 - 1."""
-    return np.bincount(group, share**2, groups) ** 2 * _inverse(np.bincount(group, share**4, groups)) - 1.0
+    return sum_by(group, share**2, groups) ** 2 * _inverse(sum_by(group, share**4, groups)) - 1.0
 
 
 def _filled(prediction: Floats, g: Ints, groups: int) -> Floats:
@@ -305,7 +306,7 @@ def _filled(prediction: Floats, g: Ints, groups: int) -> Floats:
     if not missing.any():
         return prediction
     known = ~missing
-    mean = np.bincount(g[known], prediction[known], groups) * _inverse(
+    mean = sum_by(g[known], prediction[known], groups) * _inverse(
         np.bincount(g[known], minlength=groups).astype(float)
     )
     return np.where(missing, mean[g], prediction)

@@ -1,17 +1,19 @@
-"""Do the anchors look like the traffic they stand for? A test, weights that make them, and what the weights cost.
+"""Do the anchors look like the traffic they stand for? A test, weights that make them, and what the weights
+cost.
 
-*Test.* Within each block (a system, or a system in a stratum) every feature x is centred on the block's mean over
-all its units. If anchors were drawn without regard to x, the sums U_p = sum of x over prompt p's anchors have mean 0,
-and with G prompts, q features and the sampling fraction phi
+*Test.* Within each block (a system, or a system in a stratum) every feature x is centred on the block's
+mean over all its units. If anchors were drawn without regard to x, the sums U_p = sum of x over prompt p's
+anchors have mean 0, and with G prompts, q features and the sampling fraction phi
 
     T^2 = (sum U_p)' [ (1 - phi) G/(G-1) sum (U_p - Ubar)(U_p - Ubar)' ]^-1 (sum U_p),
     (G - q) / (q (G - 1)) T^2 ~ F(q, G - q)                                     (Hotelling).
 
-It is the score test of the logistic regression "anchor or not" on x, clustered by prompt. A small p says that the
-anchors differ; a large one proves nothing about what was not measured.
+It is the score test of the logistic regression "anchor or not" on x, clustered by prompt. A small p says
+that the anchors differ; a large one proves nothing about what was not measured.
 
-*Weights.* Entropy balancing (Hainmueller 2012, doi:10.1093/pan/mpr025): w_i proportional to exp(x_i' b) with b such
-that the weighted anchor mean of x is 0, the traffic's. Kish's effective sample size (sum w)^2 / sum w^2 is the price.
+*Weights.* Entropy balancing (Hainmueller 2012, doi:10.1093/pan/mpr025): w_i proportional to exp(x_i' b)
+with b such that the weighted anchor mean of x is 0, the traffic's. Kish's effective sample size (sum w)^2 /
+sum w^2 is the price.
 """
 
 from dataclasses import dataclass
@@ -19,6 +21,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import f as f_distribution
+
+from app.stats.grouped import sum_by
 
 Floats = NDArray[np.float64]
 
@@ -62,7 +66,7 @@ def block_ranks(values: Floats, block: NDArray[np.integer]) -> Floats:
     place = np.arange(b.size) - np.repeat(start, size)
     tie = np.cumsum(np.r_[True, (b[1:] != b[:-1]) | (x[1:] != x[:-1])]) - 1
     count = np.bincount(tie)
-    mean_place = np.bincount(tie, place) / count
+    mean_place = sum_by(tie, place.astype(np.float64)) / count
     out[order] = (mean_place[tie] + 0.5) / np.repeat(size, size)
     return out
 
@@ -75,7 +79,7 @@ def centred_features(features: Floats, block: NDArray[np.integer]) -> Floats:
         x = features[:, k]
         known = ~np.isnan(x)
         total = np.bincount(block[known], minlength=blocks)
-        mean = np.bincount(block[known], x[known], blocks) / np.maximum(total, 1)
+        mean = sum_by(block[known], x[known], blocks) / np.maximum(total, 1)
         out[:, k] = np.where(known, x - mean[block], 0.0)
     return out
 
@@ -106,7 +110,7 @@ def representativeness(
     a = np.ones(cluster.size) if weight is None else weight[labelled]
     a = a * (a.size / a.sum())
     x = centred[labelled][:, usable] * a[:, None]
-    sums = np.column_stack([np.bincount(cluster, x[:, k], count) for k in range(usable.size)])
+    sums = np.column_stack([sum_by(cluster, x[:, k], count) for k in range(usable.size)])
     deviation = sums - sums.mean(0)
     free = max(1.0 - labelled.mean(), 1e-3)
     covariance = free * count / (count - 1) * deviation.T @ deviation
@@ -122,7 +126,9 @@ def representativeness(
     return Representativeness(p_value, usable, total / a.size / spread[usable], z, count)
 
 
-def balancing_weights(*, centred: Floats, labelled: NDArray[np.bool_], base: Floats | None = None) -> Floats | None:
+def balancing_weights(
+    *, centred: Floats, labelled: NDArray[np.bool_], base: Floats | None = None
+) -> Floats | None:
     """(n,) weights, 1 for units that are no anchors, that give the anchors the traffic's feature means.
 
     None where no weights can: the traffic's mean lies outside what the anchors span.

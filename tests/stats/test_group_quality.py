@@ -1,0 +1,143 @@
+import numpy as np
+import pytest
+from scipy import stats
+
+from app.stats.group_quality import Basis, group_quality
+from benchmarks.coverage import World, draw, study
+
+
+def world(seed=0, **more):
+    one = draw(World("test", **more), np.random.default_rng(seed))
+    return {
+        "group": one.group,
+        "prompt": one.prompt,
+        "prediction": 0.5 + 0.1 * one.score,
+        "panel_score": one.score,
+        "reliability": np.full(one.score.size, 0.5),
+        "human": one.human,
+        "groups": int(one.group.max()) + 1,
+    }, one.truth
+
+
+def test_intervals_hold_with_ten_anchors_per_system_and_an_outlier():
+    row = study(World("test", systems=6, prompts=120, anchors=10, outlier=0.6), worlds=250, seed=7)
+    covered, worst, width, error, answered = row.ours
+    # 1500 intervals that share worlds in sixes: standard error about 0.7%; 250 of the outlier: 1.4%
+    assert 0.925 < covered < 0.975
+    assert worst > 0.91
+    assert width < 0.85
+    assert error < 0.85
+    assert answered == 1
+
+
+def test_a_panel_of_noise_costs_nothing():
+    row = study(World("test", systems=5, prompts=100, anchors=20, null_panel=True), worlds=80, seed=3)
+    assert row.ours[2] <= 1.05
+    assert row.ours[3] <= 1.05
+
+
+def test_one_system_with_twenty_anchors_stands_alone_and_with_nineteen_says_nothing():
+    enough, _ = world(systems=1, anchors=20)
+    few, _ = world(systems=1, anchors=19)
+    assert group_quality(**enough).basis == (Basis.ALONE,)
+    result = group_quality(**few)
+    assert result.basis == (Basis.NONE,)
+    assert np.isnan(result.estimate[0])
+    assert np.isnan(result.lower[0])
+
+
+def test_few_binary_grades_fall_back_to_wilson_on_the_labels():
+    units, _ = world(systems=1, anchors=25, cuts=(-0.5,))
+    result = group_quality(**units)
+    y = units["human"][~np.isnan(units["human"])]
+    theirs = stats.binomtest(int(y.sum()), y.size).proportion_ci(method="wilson")
+    assert result.basis == (Basis.LABELS_ONLY,)
+    assert (result.lower[0], result.upper[0]) == pytest.approx((theirs.low, theirs.high), abs=1e-8)
+
+
+def test_a_system_without_anchors_is_predicted_from_five_others_with_a_wider_interval():
+    units, truth = world(seed=2, systems=7, anchors=20)
+    units["human"] = np.where(units["group"] == 3, np.nan, units["human"])
+    result = group_quality(**units)
+    assert result.basis[3] is Basis.OTHERS
+    width = result.upper - result.lower
+    assert width[3] > np.delete(width, 3).max()
+    assert result.lower[3] <= truth[3] <= result.upper[3]
+
+
+def test_unanchored_systems_are_covered_where_systems_are_exchangeable():
+    hits = []
+    for seed in range(150):
+        units, truth = world(seed=seed, systems=7, anchors=20, prompts=120)
+        units["human"] = np.where(units["group"] == 3, np.nan, units["human"])
+        result = group_quality(**units)
+        hits.append(result.lower[3] <= truth[3] <= result.upper[3])
+    assert np.mean(hits) > 0.9  # 150 draws at 95%: standard error 1.8%
+
+
+def test_four_anchored_systems_are_too_few_to_speak_for_a_fifth():
+    units, _ = world(seed=2, systems=5, anchors=20)
+    units["human"] = np.where(units["group"] == 3, np.nan, units["human"])
+    assert group_quality(**units).basis[3] is Basis.NONE
+
+
+def test_without_any_anchor_there_is_no_number():
+    units, _ = world()
+    units["human"] = np.full_like(units["human"], np.nan)
+    result = group_quality(**units)
+    assert set(result.basis) == {Basis.NONE}
+    assert np.isnan(result.estimate).all()
+
+
+def test_estimates_lie_inside_their_intervals_and_intervals_on_the_scale():
+    for seed in range(5):
+        units, _ = world(seed=seed, anchors=10, cuts=(-2.4, -1.9, -1.5, -1.1))
+        result = group_quality(**units)
+        assert np.all(result.lower <= result.estimate)
+        assert np.all(result.estimate <= result.upper)
+        assert np.all(result.lower >= 0)
+        assert np.all(result.upper <= 1)
+        assert np.all(result.upper - result.lower > 0.01)
+
+
+def test_differences_between_systems_are_not_compressed():
+    slopes = []
+    for seed in range(60):
+        units, truth = world(seed=seed, systems=10, anchors=40, spread=0.6, system_bias=0.05)
+        estimate = group_quality(**units).estimate
+        slopes.append(np.polyfit(truth, estimate - truth, 1)[0])
+    assert abs(np.mean(slopes)) < 0.05
+
+
+@pytest.mark.parametrize(
+    "degenerate",
+    [
+        {"prediction": np.nan},
+        {"prediction": 0.5, "panel_score": 0.0},
+        {"human_constant": 1.0},
+        {"prompt_constant": True},
+    ],
+)
+def test_degenerate_input_ends_in_a_wide_interval_or_a_refusal(degenerate):
+    units, _ = world(anchors=12)
+    n = units["group"].size
+    for name in ("prediction", "panel_score"):
+        if name in degenerate:
+            units[name] = np.full(n, degenerate[name])
+    if "human_constant" in degenerate:
+        units["human"] = np.where(np.isnan(units["human"]), np.nan, 1.0)
+    if "prompt_constant" in degenerate:
+        units["prompt"] = np.zeros(n, int)
+    with np.errstate(all="raise", under="ignore"):
+        result = group_quality(**units)
+    for g, basis in enumerate(result.basis):
+        if basis is Basis.NONE:
+            assert np.isnan(result.estimate[g])
+        else:
+            assert result.upper[g] - result.lower[g] > 0.01
+
+
+def test_the_effective_sample_size_is_at_least_that_of_the_labels_with_a_good_panel():
+    units, _ = world(seed=4, systems=6, anchors=20, panel_noise=0.3, system_bias=0.02)
+    result = group_quality(**units)
+    assert np.median(result.effective_sample_size) > 25
