@@ -60,8 +60,8 @@ def judge_bias(design: Design, *, level: float = 0.95) -> Report:
     Returns
     -------
     dict
-        ``judges``: per judge (in the evidence's order) ``effects`` by name, ``systems`` and ``strata``
-        tables, ``unscored`` counts by reason; ``panel``: n_eff; ``people``: agreement among them. Each
+        ``judges``: per judge version its identity, ``effects`` by name, ``systems`` and ``strata`` tables,
+        ``unscored`` counts by reason; ``panel``: n_eff; ``people``: agreement among them. Each
         effect is ``{status, estimate, interval, std_error, n, prompts, unit, why}``; without an estimate
         the numbers are None and ``why`` says what is missing.
     """
@@ -114,7 +114,15 @@ def _effects_of(design: Design, judge: _Judge, people: GradedUnits, level: float
         "unscored_rate": _tell(lambda: _unscored_rate(design, judge, level), _SHARE),
     }
     reasons = evidence.v_unscored[judge.rows]
+    version = evidence.judges[judge.code]
     return {
+        "name": version.name,
+        "family": version.family,
+        "model": version.model,
+        "params": version.params,
+        "prompt_version": version.prompt_version,
+        "judge_version": version.digest(),
+        "simulated": version.simulated,
         "effects": effects,
         "systems": _by_group(design, anchors, anchors.system, evidence.systems, level),
         "strata": {

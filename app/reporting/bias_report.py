@@ -1,0 +1,198 @@
+"""The bias report of one judge: what its latest calibrations say of it, criterion by criterion."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from app.domain.calibration import Calibration, RunStatus
+from app.domain.ids import show_id
+from app.domain.problems import NotFound
+from app.domain.rubrics import RubricVersion
+from app.reporting.bias_words import NO_EFFECT, group_sentence, sentence
+from app.storage.calibrations import latest_calibration, list_calibrations
+from app.storage.database import Database
+from app.storage.rubrics import get_rubric
+
+
+@dataclass(frozen=True, slots=True)
+class ToldEffect:
+    """One bias with what it means.
+
+    ``estimate``, ``interval`` and ``std_error`` are in ``unit``, None unless ``status`` is identified.
+    ``n`` counts the answers or pairs behind it. ``no_effect`` is the value an unbiased judge would have,
+    None where there is no such value (a rate, an agreement).
+    """
+
+    name: str
+    estimate: float | None
+    interval: tuple[float, float] | None
+    std_error: float | None
+    n: int
+    unit: str | None
+    status: str
+    sentence: str
+    no_effect: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class JudgeVersionBias:
+    """One version of the judge under one criterion."""
+
+    judge_version: str
+    family: str
+    model: str
+    params: str
+    prompt_version: str
+    simulated: bool
+    verdicts: int
+    unscored: Mapping[str, int]
+    effects: tuple[ToldEffect, ...]
+    systems: tuple[ToldEffect, ...]
+    strata: Mapping[str, tuple[ToldEffect, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class CriterionBias:
+    """What the newest calibration of one criterion says of the judge.
+
+    ``versions`` is empty where the judge has no verdicts in it; ``status`` says why there is nothing:
+    calibrated, not_calibrated, or running. ``level`` is the coverage of every interval in it.
+    """
+
+    criterion: str
+    status: str
+    calibration_id: str | None
+    calibrated_at: datetime | None
+    level: float | None
+    panel: ToldEffect | None
+    people_agreement: ToldEffect | None
+    versions: tuple[JudgeVersionBias, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class BiasReport:
+    """Every criterion of a rubric, for one judge."""
+
+    judge: str
+    family: str | None
+    rubric: str
+    rubric_version: int
+    simulated: bool
+    criteria: tuple[CriterionBias, ...]
+
+
+async def bias_report(
+    db: Database, project_id: int, judge: str, *, rubric: str, criterion: str | None = None
+) -> BiasReport:
+    """Read the newest calibrations of ``rubric`` (or of one criterion) for what they say of ``judge``.
+
+    Raises
+    ------
+    NotFound
+        If the project has no such rubric, or the rubric no such criterion.
+    """
+    version = await get_rubric(db, project_id, rubric)
+    if version is None:
+        raise NotFound("rubric", rubric)
+    known = [c.name for c in version.rubric.criteria]
+    if criterion is not None and criterion not in known:
+        raise NotFound(f"criterion of {rubric!r} (it has {', '.join(known)}) called", criterion)
+    told = [
+        await _criterion(db, project_id, judge, version, name)
+        for name in ([criterion] if criterion else known)
+    ]
+    seen = [v for c in told for v in c.versions]
+    return BiasReport(
+        judge=judge,
+        family=seen[0].family if seen else None,
+        rubric=rubric,
+        rubric_version=version.version,
+        simulated=any(v.simulated for v in seen),
+        criteria=tuple(told),
+    )
+
+
+async def _criterion(
+    db: Database, project_id: int, judge: str, version: RubricVersion, name: str
+) -> CriterionBias:
+    calibration = await latest_calibration(db, project_id, rubric=version.rubric.name, criterion=name)
+    bias = calibration.model.get("bias") if calibration else None
+    if calibration is None or bias is None:
+        runs = await list_calibrations(db, project_id, rubric=version.rubric.name, criterion=name, limit=1)
+        waiting = any(run.status in (RunStatus.QUEUED, RunStatus.RUNNING) for run in runs.items)
+        status = "running" if waiting else "not_calibrated"
+        return CriterionBias(name, status, None, None, None, None, None, ())
+    mine = [entry for entry in bias["judges"] if entry["name"] == judge]
+    return _shown(name, calibration, bias, mine)
+
+
+def _shown(
+    name: str, calibration: Calibration, bias: Mapping[str, Any], mine: list[Mapping[str, Any]]
+) -> CriterionBias:
+    panel = bias["panel"]
+    return CriterionBias(
+        criterion=name,
+        status="calibrated",
+        calibration_id=show_id("c", calibration.id),
+        calibrated_at=calibration.finished_at,
+        level=bias["level"],
+        panel=_effect("n_eff", panel["effective"], _panel_sentence(panel)),
+        people_agreement=_effect(
+            "people_agreement", bias["people"]["agreement"], _people_sentence(bias["people"]["agreement"])
+        ),
+        versions=tuple(_version(entry) for entry in mine),
+    )
+
+
+def _version(entry: Mapping[str, Any]) -> JudgeVersionBias:
+    judge = entry["name"]
+    return JudgeVersionBias(
+        judge_version=entry["judge_version"],
+        family=entry["family"],
+        model=entry["model"],
+        params=entry["params"],
+        prompt_version=entry["prompt_version"],
+        simulated=entry["simulated"],
+        verdicts=entry["verdicts"],
+        unscored=entry["unscored"],
+        effects=tuple(
+            _effect(name, told, sentence(name, told, judge)) for name, told in entry["effects"].items()
+        ),
+        systems=_groups(entry["systems"], judge),
+        strata={name: _groups(table, judge) for name, table in entry["strata"].items()},
+    )
+
+
+def _groups(table: list[Mapping[str, Any]], judge: str) -> tuple[ToldEffect, ...]:
+    return tuple(_effect(told["name"], told, group_sentence(told, judge), no_effect=0.0) for told in table)
+
+
+def _effect(name: str, told: Mapping[str, Any], words: str, *, no_effect: float | None = None) -> ToldEffect:
+    return ToldEffect(
+        name=name,
+        estimate=told["estimate"],
+        interval=tuple(told["interval"]) if told["interval"] else None,
+        std_error=told["std_error"],
+        n=told["n"],
+        unit=told["unit"],
+        status=told["status"],
+        sentence=words,
+        no_effect=NO_EFFECT.get(name) if no_effect is None else no_effect,
+    )
+
+
+def _panel_sentence(panel: Mapping[str, Any]) -> str:
+    told = panel["effective"]
+    if told["status"] != "identified":
+        return f"How many independent judges a panel is worth cannot be told: {told['why']}."
+    return f"{panel['judges']} judges err so much together that they count as {told['estimate']:.1f}."
+
+
+def _people_sentence(told: Mapping[str, Any]) -> str:
+    if told["status"] != "identified":
+        return f"How far people agree among themselves cannot be told: {told['why']}."
+    return (
+        f"Two people agree {told['estimate']:.2f} of the way from chance to always; "
+        "no judge can be expected to agree more with one of them."
+    )
