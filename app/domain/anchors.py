@@ -77,3 +77,34 @@ class RecordedVerdict:
     draw: int = 1
     order: int | None = None
     graded_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AnchorSetVersion:
+    """An anchor set as it was at one version; versions never change.
+
+    ``items``, ``grades`` and ``annotators`` count the whole set at this version, ``added`` and
+    ``removed`` what changed from its parent (a changed grade counts as both). ``sha256`` is of the
+    file it was made from.
+    """
+
+    anchor_set: str
+    rubric: str
+    version: int
+    items: int
+    grades: int
+    annotators: int
+    sha256: str
+    created_at: datetime
+    parent: int | None = None
+    added: int = 0
+    removed: int = 0
+    warnings: tuple[str, ...] = ()
+
+
+class AnchorSetOfAnotherRubric(Exception):
+    """An anchor set belongs to one rubric, and this one belongs to another than asked."""
+
+    def __init__(self, anchor_set: str, rubric: str, asked: str) -> None:
+        super().__init__(f"the anchor set {anchor_set!r} belongs to the rubric {rubric!r}, not to {asked!r}")
+        self.anchor_set, self.rubric, self.asked = anchor_set, rubric, asked

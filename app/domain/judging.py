@@ -135,3 +135,28 @@ class TooFewFamilies(Exception):
     def __init__(self, have: int, need: int) -> None:
         super().__init__(f"judges of {have} families may sit on this panel, it needs {need}")
         self.have, self.need = have, need
+
+
+@dataclass(frozen=True, slots=True)
+class ImportReport:
+    """What an import of recorded verdicts did.
+
+    ``verdicts`` were new, ``duplicates`` were there already (same judge, answers, criterion, draw and
+    order) and changed nothing; ``contradictions`` of these say something else than what is there.
+    ``repeated`` says that the whole file was imported before.
+    """
+
+    id: int
+    sha256: str
+    verdicts: int
+    duplicates: int
+    contradictions: int
+    repeated: bool = False
+
+
+class ImportRunning(Exception):
+    """Another import into the same project has not ended yet."""
+
+    def __init__(self, import_id: int) -> None:
+        super().__init__("another import of verdicts into this project is still running")
+        self.import_id = import_id

@@ -9,12 +9,13 @@ from typing import Any
 from sqlalchemy import Connection, select, update
 
 from app.domain.items import Answer, Item
-from app.domain.judging import Assignment, JudgeVersion, Reply, Score, Seat, Unscored, Usage
+from app.domain.judging import Assignment, Reply, Score, Seat, Unscored, Usage
 from app.domain.rubrics import Rubric, RubricKind, RubricVersion
 from app.storage import processes, tables
 from app.storage.assignments import PENDING, AssignedGrade
 from app.storage.catalog import AnswerRef, in_canonical_order
 from app.storage.database import Database
+from app.storage.judge_versions import judge_of
 from app.storage.ledger import REASONS, SCORED
 from app.storage.rubrics import criterion_ids
 from app.storage.times import from_ms, maybe_from_ms
@@ -169,9 +170,7 @@ def _seats(connection: Connection, grade_id: int) -> tuple[tuple[Seat, ...], tup
 def _seat(row: Any) -> Seat:
     return Seat(
         position=row.position,
-        judge=JudgeVersion(
-            row.family, row.name, row.model, row.params, row.prompt_version, bool(row.simulated)
-        ),
+        judge=judge_of(row),
         order=tuple(json.loads(row.shown)),
         inclusion_probability=row.inclusion_probability,
         replaces=row.replaces,

@@ -9,6 +9,7 @@ from sqlalchemy import Connection, func, select
 
 from app.domain.judging import JudgeVersion, UnscoredReason
 from app.storage.database import Database
+from app.storage.judge_versions import judge_of
 from app.storage.ledger import REASONS, SCORED
 from app.storage.tables import judge_versions, replies, tallies
 from app.storage.times import from_ms, to_ms
@@ -94,8 +95,3 @@ def _health(
         verdicts=counts[0],
         unscored_verdicts=counts[1],
     )
-
-
-def judge_of(row: Any) -> JudgeVersion:
-    """The judge version of a ``judge_versions`` row."""
-    return JudgeVersion(row.family, row.name, row.model, row.params, row.prompt_version, bool(row.simulated))

@@ -348,7 +348,11 @@ imports = Table(
     Column("status", Text, nullable=False),  # running, done, failed
     Column("verdicts", BigInteger, nullable=False),
     Column("duplicates", BigInteger, nullable=False),
-    Column("visible_from", BigInteger),  # the ledger's number at which its rows became visible
+    Column("contradictions", BigInteger, nullable=False),  # duplicates with another value
+    # Its rows have numbers of the ledger from ``ledger_from`` to ``visible_from``, the number at which
+    # they became visible (null: not yet).
+    Column("ledger_from", BigInteger, nullable=False),
+    Column("visible_from", BigInteger),
     Column("process_id", BigInteger, nullable=False),
     _when("started_at"),
     _when("finished_at", nullable=True),

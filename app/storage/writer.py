@@ -116,13 +116,10 @@ class Writer:
             if not isinstance(outcome, _Raised):
                 for insert, rows in submission.rows.items():
                     gathered.setdefault(insert, []).extend(rows)
-        for insert in sorted(gathered, key=lambda insert: _PARENTS_FIRST[insert.table.name]):
-            rows = gathered[insert]
+        for insert, rows in gathered.items():
             if insert.remember:
-                rows = [row for row in rows if row[0] not in self._known]
-            if insert.prepare is not None and rows:
-                rows = insert.prepare(connection, rows)
-            insert.execute(connection, rows)
+                gathered[insert] = [row for row in rows if row[0] not in self._known]
+        write_rows(connection, gathered)
         return outcomes
 
     def _remember(self, group: list[_Submission]) -> None:
@@ -132,6 +129,15 @@ class Writer:
             for insert, rows in submission.rows.items():
                 if insert.remember:
                     self._known.update(row[0] for row in rows)
+
+
+def write_rows(connection: Connection, rows: Rows) -> None:
+    """Prepare and insert ``rows``, parents before children."""
+    for insert in sorted(rows, key=lambda insert: _PARENTS_FIRST[insert.table.name]):
+        prepared = list(rows[insert])
+        if insert.prepare is not None and prepared:
+            prepared = insert.prepare(connection, prepared)
+        insert.execute(connection, prepared)
 
 
 @dataclass(slots=True)

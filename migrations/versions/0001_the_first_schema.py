@@ -228,6 +228,8 @@ def upgrade() -> None:
         sa.Column("status", sa.Text(), nullable=False),
         sa.Column("verdicts", sa.BigInteger(), nullable=False),
         sa.Column("duplicates", sa.BigInteger(), nullable=False),
+        sa.Column("contradictions", sa.BigInteger(), nullable=False),
+        sa.Column("ledger_from", sa.BigInteger(), nullable=False),
         sa.Column("visible_from", sa.BigInteger(), nullable=True),
         sa.Column("process_id", sa.BigInteger(), nullable=False),
         sa.Column("started_at", sa.BigInteger(), nullable=False),
