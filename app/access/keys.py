@@ -150,6 +150,6 @@ class KeyRing:
         self._spawn(keys.touch_key(self._db, key.id, now=now), "note that a key was used")
 
 
-def signing_secret(pepper: bytes, project: Project) -> str:
+def signing_secret(pepper: bytes, project_id: int) -> str:
     """The secret with which callbacks to this project are signed; derived, so that it need not be stored."""
-    return hmac.new(pepper, f"callbacks of project {project.id}".encode(), sha256).hexdigest()
+    return hmac.new(pepper, f"callbacks of project {project_id}".encode(), sha256).hexdigest()

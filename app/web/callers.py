@@ -89,13 +89,15 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def needs(scope: KeyScope) -> Any:
-    """A dependency that hands the route its `Caller`, who holds ``scope``; admin holds every scope."""
+def needs(*scopes: KeyScope) -> Any:
+    """A dependency that hands the route its `Caller`, who holds one of ``scopes``; admin holds all."""
+    enough = frozenset((*scopes, KeyScope.ADMIN))
+    wording = " or ".join(repr(scope.value) for scope in scopes)
 
     async def caller(connection: HTTPConnection) -> Caller:
         who = known_caller(connection)
-        if scope not in who.scopes and KeyScope.ADMIN not in who.scopes:
-            raise NotPermitted(f"this needs a key with the scope {scope.value!r}")
+        if enough.isdisjoint(who.scopes):
+            raise NotPermitted(f"this needs a key with the scope {wording}")
         return who
 
     return Depends(caller)

@@ -129,8 +129,9 @@ def problem_response(
     counts: Mapping[str, int] | None = None,
     headers: Mapping[str, str] | None = None,
     status: int | None = None,
+    more: Mapping[str, Any] | None = None,
 ) -> Response:
-    """An answer of this kind; ``status`` only where a kind stands for several."""
+    """An answer of this kind; ``status`` where a kind stands for several, ``more`` for further members."""
     body: dict[str, Any] = {
         "type": f"/problems/{kind.name}",
         "title": kind.title,
@@ -140,6 +141,7 @@ def problem_response(
     }
     if counts:
         body["counts"] = dict(counts)
+    body.update(more or {})
     content = orjson.dumps(body, default=str, option=orjson.OPT_NON_STR_KEYS)
     return Response(content, status or kind.status, dict(headers or {}), MEDIA_TYPE)
 

@@ -1,0 +1,229 @@
+"""Builds the service from its settings: the only module that names concrete things together."""
+
+import asyncio
+import contextlib
+import os
+import secrets
+import sys
+from collections.abc import AsyncIterator, Mapping
+from tempfile import mkstemp
+from urllib.parse import urlsplit
+
+import orjson
+import structlog
+import uvicorn
+from fastapi import FastAPI
+
+from app.access.idempotency import Answers
+from app.access.keys import KeyRing, signing_secret
+from app.cli.main import main
+from app.cli.wiring import Option, Wiring
+from app.domain.problems import BadInput, Problem
+from app.grading.callbacks import Callbacks
+from app.grading.grade import Grading
+from app.grading.rubrics import Rubrics
+from app.grading.uncalibrated import uncalibrated
+from app.judges.roster import Roster, open_roster, simulated_roster
+from app.reporting.roster_report import RosterReport
+from app.settings import SETTINGS, Settings, describe, read_settings
+from app.storage.database import Database
+from app.storage.keys import any_key
+from app.storage.migrate import upgrade
+from app.web.app import create_app
+from app.web.background import Background
+from app.web.callers import is_loopback
+from app.web.logs import set_up_logs
+from app.web.metrics import Metrics
+from app.web.services import Services
+from app.web.shown_grade import shown
+
+log = structlog.get_logger(__name__)
+
+_DRAIN_S = 30.0
+_HOUSEKEEPING_S = 60.0
+
+
+def read_pepper(settings: Settings) -> bytes:
+    """The secret of keys and signatures: from the settings, or made once and kept in the data directory."""
+    if settings.key_pepper is not None:
+        return settings.key_pepper.encode()
+    path = settings.data_dir / "key-pepper"
+    if not path.exists():
+        settings.data_dir.mkdir(parents=True, exist_ok=True)
+        handle, draft = mkstemp(dir=settings.data_dir)  # readable by its owner only
+        with open(handle, "w") as file:
+            file.write(secrets.token_urlsafe(32))
+        with contextlib.suppress(FileExistsError):  # another process was faster: then its pepper is ours
+            os.link(draft, path)
+        os.unlink(draft)
+    return path.read_bytes().strip()
+
+
+def build_roster(settings: Settings, environment: Mapping[str, str] = os.environ) -> Roster:
+    """The judges of `judges.toml`, or the built-in simulated ones; BadInput with all that is wrong."""
+    return simulated_roster() if settings.judges is None else open_roster(settings.judges, environment)
+
+
+def build_services(settings: Settings, roster: Roster) -> tuple[Services, Callbacks, Answers]:
+    """The use cases on a database that is not open yet."""
+    database, background, metrics = Database(settings.database_url), Background(), Metrics()
+    pepper = read_pepper(settings)
+    callbacks = Callbacks(
+        database,
+        render=lambda grade: orjson.dumps(shown(grade)),
+        secret=lambda project_id: signing_secret(pepper, project_id),
+    )
+    rubrics = Rubrics(database)
+    grading = Grading(
+        database,
+        roster,
+        rubrics,
+        uncalibrated,
+        background.start,
+        watch=metrics.seat,
+        finished=callbacks.wake,
+        most_in_flight=settings.max_grades_in_flight,
+    )
+    metrics.gauge("grades_in_flight", "Grades whose judges are at work.", lambda: grading.in_flight)
+    metrics.gauge("grades_waiting", "Grades that wait for a place.", lambda: grading.waiting)
+    metrics.gauge("background_tasks", "Work that nobody waits for.", lambda: len(background))
+    services = Services(
+        database=database,
+        roster=roster,
+        keys=KeyRing(database, pepper, background.start),
+        grading=grading,
+        rubrics=rubrics,
+        roster_report=RosterReport(database, roster),
+        metrics=metrics,
+        background=background,
+        public_url=settings.public_url,
+        max_body=settings.max_body_mb * 1_000_000,
+        max_upload=settings.max_upload_mb * 1_000_000,
+    )
+    return services, callbacks, Answers(database)
+
+
+def build_app(settings: Settings) -> FastAPI:
+    """The service as an ASGI app; its database is migrated and opened when it starts."""
+    set_up_logs(settings.log_level, settings.log_format)
+    for note in settings.unknown:
+        log.warning(note)
+    roster = build_roster(settings)
+    services, callbacks, answers = build_services(settings, roster)
+
+    @contextlib.asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        await upgrade(settings.database_url)
+        async with services.database:
+            await refuse_open_door(services.database, settings)
+            await _begin(services, answers)
+            forever = (
+                asyncio.create_task(callbacks.run(), name="callbacks"),
+                asyncio.create_task(_keep_house(services, answers), name="housekeeping"),
+            )
+            try:
+                yield
+            finally:
+                cancelled = await services.background.drain(_DRAIN_S)
+                if cancelled:
+                    log.warning("stopped before background work was done", tasks=cancelled)
+                for task in forever:
+                    task.cancel()
+                await asyncio.gather(*forever, return_exceptions=True)
+                await roster.close()
+
+    hosts = frozenset({settings.host.lower(), *_host_of(settings.public_url)})
+    return create_app(services, answers, lifespan, hosts)
+
+
+async def refuse_open_door(database: Database, settings: Settings) -> None:
+    """Raise BadInput if the service would listen beyond this machine before there is any key."""
+    if is_loopback(settings.host) or await any_key(database):
+        return
+    problem = Problem(
+        "other machines may only be served once there is a key; make one: venire keys create",
+        path="VENIRE_HOST",
+        value=settings.host,
+    )
+    raise BadInput("the service does not start", [problem])
+
+
+async def check_before_serving(settings: Settings) -> None:
+    """Migrate, and find what would keep the service from starting while it can be said in a few words."""
+    build_roster(settings)
+    await upgrade(settings.database_url)
+    async with Database(settings.database_url) as database:
+        await refuse_open_door(database, settings)
+
+
+def serve(options: Mapping[str, str]) -> int:
+    """Run the service until it is told to stop; ``options`` are variables that win over the environment."""
+    try:
+        settings = read_settings({**os.environ, **options})
+        asyncio.run(check_before_serving(settings))
+        app = build_app(settings)
+    except BadInput as bad:
+        print(describe(bad), file=sys.stderr)  # noqa: T201
+        return 1
+    config = uvicorn.Config(
+        app,
+        host=settings.host,
+        port=settings.port,
+        log_config=None,
+        access_log=False,
+        timeout_graceful_shutdown=int(_DRAIN_S),
+        timeout_keep_alive=60,
+        server_header=False,
+    )
+    server = uvicorn.Server(config)
+    server.run()
+    return 0 if server.started else 1
+
+
+@contextlib.asynccontextmanager
+async def open_services() -> AsyncIterator[Services]:
+    """The use cases on the migrated, open database of this environment; for commands on one machine."""
+    settings = read_settings()
+    services, _, _ = build_services(settings, build_roster(settings))
+    await upgrade(settings.database_url)
+    async with services.database:
+        try:
+            yield services
+        finally:
+            await services.background.drain(_DRAIN_S)
+            await services.roster.close()
+
+
+def command_line() -> None:
+    """The command ``venire``."""
+    options = tuple(Option(s.option, s.variable, s.meaning, s.default) for s in SETTINGS)
+    sys.exit(main(Wiring(options, serve, open_services)))
+
+
+async def _begin(services: Services, answers: Answers) -> None:
+    await services.keys.anyone()  # makes the default project
+    recovered = await services.grading.recover()
+    if recovered:
+        log.warning("grades that a stopped process left unfinished were closed as failed", grades=recovered)
+    await answers.forget_old()
+    for warning in services.roster.warnings:
+        log.warning(warning)
+    versions = services.roster.versions()
+    families = sorted({version.family for version in versions})
+    log.info("roster", judges=len(versions), families=families, simulated=services.roster.simulated)
+
+
+async def _keep_house(services: Services, answers: Answers) -> None:
+    """Now and then, close what processes that died meanwhile left behind, and forget what is old."""
+    while True:
+        await asyncio.sleep(_HOUSEKEEPING_S)
+        try:
+            await services.grading.recover()
+            await answers.forget_old()
+        except Exception as error:  # the database may be away; there is a next time
+            log.error("housekeeping failed", exc_info=error)
+
+
+def _host_of(url: str) -> tuple[str, ...]:
+    host = urlsplit(url).hostname if url else None
+    return () if host is None else (host,)

@@ -1,0 +1,259 @@
+"""Grading one item: draw the panel, put the draw on record, ask the judges, record what they said.
+
+The assignment is committed before the first call and no transaction is held while judges think. What every
+judge said is committed together with the grade's end, before anybody is told of it.
+"""
+
+import asyncio
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from random import Random, SystemRandom
+from typing import Any, Protocol
+
+import structlog
+
+from app.domain.calibration import CalibratedScore
+from app.domain.ids import show_id
+from app.domain.items import Item
+from app.domain.judging import Assignment, JudgeVersion, Reply, Seat, Unscored, UnscoredReason
+from app.domain.problems import NotFound
+from app.domain.projects import Project
+from app.domain.rubrics import RubricVersion
+from app.grading.assignment import ByFamily, assign, eligible_judges
+from app.grading.panel import Panel
+from app.grading.requests import GradeRequest, check, exclusions
+from app.grading.results import SIMULATED_NOTE, Grade, SeatOutcome, Status, scored, status_of, summarise
+from app.grading.rubrics import Rubrics
+from app.grading.stored import as_stored, from_storage
+from app.judges.roster import Roster
+from app.storage import assignments, grades, verdicts
+from app.storage.database import Database
+
+log = structlog.get_logger(__name__)
+
+SEED_BITS = 53  # what JavaScript's numbers hold exactly
+_STOPPED = Unscored(UnscoredReason.PROVIDER_ERROR, "the service stopped before this judge had answered")
+
+Spawn = Callable[[Coroutine[Any, Any, Any], str], object]  # runs work that nobody waits for, under a name
+Calibrated = Mapping[str, Sequence[CalibratedScore]]  # per criterion, one per answer (one in all for a pair)
+
+
+class Calibrate(Protocol):
+    """What turns the scores of a panel into calibrated ones; never raises for want of a calibration."""
+
+    async def __call__(
+        self, project_id: int, rubric: RubricVersion, item: Item, replies: Sequence[tuple[Seat, Reply]]
+    ) -> Calibrated: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """A grade whose assignment is on record. ``deadline`` is on the event loop's clock."""
+
+    project: Project
+    request: GradeRequest
+    assigned: assignments.AssignedGrade
+    assignment: Assignment
+    eligible: ByFamily
+    created_at: datetime
+    deadline: float
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+class Grading:
+    """The use case. ``watch`` hears every seat's reply, ``finished`` that a callback may be due."""
+
+    def __init__(
+        self,
+        db: Database,
+        roster: Roster,
+        rubrics: Rubrics,
+        calibrate: Calibrate,
+        spawn: Spawn,
+        *,
+        watch: Callable[[JudgeVersion, Reply], None],
+        finished: Callable[[], None],
+        most_in_flight: int = 512,
+        rng: Random | None = None,
+        now: Callable[[], datetime] = _utc_now,
+    ) -> None:
+        self._db, self._roster, self._rubrics = db, roster, rubrics
+        self._calibrate, self._spawn, self._watch, self._finished = calibrate, spawn, watch, finished
+        self._rng, self._now = rng or SystemRandom(), now
+        self._judges = {judge.version: judge for judge in roster.judges()}
+        self._places = asyncio.Semaphore(most_in_flight)
+        self.waiting = self.in_flight = 0
+
+    async def grade(self, project: Project, request: GradeRequest) -> Grade:
+        """Grade and wait for it.
+
+        Raises
+        ------
+        NotFound, BadInput, TooFewFamilies, ItemConflict
+            Before anything is stored.
+        """
+        return await self._carry_out(await self._begin(project, request))
+
+    async def begin(self, project: Project, request: GradeRequest) -> Grade:
+        """Put the assignment on record and go on in the background; raises as `grade` does."""
+        begun = await self._begin(project, request)
+        self._spawn(self._carry_out(begun), f"grade {show_id('g', begun.assigned.id)}")
+        seats = tuple(SeatOutcome(seat, None) for seat in begun.assignment.seats)
+        return self._grade(begun, Status.PENDING, seats, {}, ())
+
+    async def get(self, project: Project, grade_id: int) -> Grade:
+        """A grade as it stands; NotFound if the project has none of that id."""
+        stored = await grades.load_grade(self._db, project.id, grade_id)
+        if stored is None:
+            raise NotFound("grade", show_id("g", grade_id))
+        return from_storage(stored)
+
+    async def recover(self) -> int:
+        """Close what dead processes left unfinished: their seats are unscored, with the reason said.
+
+        Their judges are not asked again: whoever waited is gone, and a second call costs a second time.
+        """
+        recovered = 0
+        while taken := await grades.take_over_grades(self._db, now=self._now()):
+            for project_id, grade_id in taken:
+                await self._close_abandoned(project_id, grade_id)
+            recovered += len(taken)
+        return recovered
+
+    async def _begin(self, project: Project, request: GradeRequest) -> Begun:
+        deadline = asyncio.get_running_loop().time() + request.timeout_s
+        rubric = await self._rubrics.latest(project, request.rubric)
+        check(request, rubric.rubric, project.policy)
+        eligible = eligible_judges(self._judges, exclusions(request, project.policy))
+        seed = request.panel.seed
+        if seed is None:
+            seed = self._rng.getrandbits(SEED_BITS)
+        assignment = assign(eligible, request.panel, len(request.item.answers), seed)
+        now = self._now()
+        assigned = await assignments.record_assignment(
+            self._db,
+            grade_id=self._db.new_id(now),
+            project_id=project.id,
+            rubric=rubric,
+            item=request.item,
+            assignment=assignment,
+            now=now,
+            request=request.kept(),
+            callback_url=request.callback_url,
+        )
+        return Begun(project, request, assigned, assignment, eligible, now, deadline)
+
+    async def _carry_out(self, begun: Begun) -> Grade:
+        outcomes = await self._ask(begun)
+        status = status_of(outcomes)
+        heard = scored(outcomes)
+        rubric = begun.assigned.rubric
+        warnings = self._warnings(begun)
+        try:
+            calibrated = await self._calibrate(begun.project.id, rubric, begun.request.item, heard)
+        except Exception as error:  # what the judges said must be kept whatever the calibration does
+            log.error("calibration could not be applied", rubric=rubric.rubric.name, exc_info=error)
+            calibrated = {}
+            warnings = (*warnings, "The calibration could not be applied; scores are raw.")
+        await self._record(begun.assigned, outcomes, status, as_stored(calibrated, warnings))
+        if begun.request.callback_url is not None:
+            self._finished()
+        return self._grade(begun, status, outcomes, calibrated, warnings)
+
+    async def _ask(self, begun: Begun) -> tuple[SeatOutcome, ...]:
+        request = begun.request
+
+        async def record_replacement(seat: Seat) -> None:
+            await assignments.record_replacement(self._db, begun.assigned, seat, now=self._now())
+
+        panel = Panel(
+            rubric=begun.assigned.rubric.rubric,
+            item=request.item,
+            assignment=begun.assignment,
+            eligible=begun.eligible,
+            judges=self._judges,
+            timeout_s=request.timeout_s,
+            deadline=begun.deadline,
+            max_cost_usd=request.max_cost_usd,
+            replaced=record_replacement,
+            answered=self._watch,
+        )
+        self.waiting += 1
+        try:
+            await self._places.acquire()
+        finally:
+            self.waiting -= 1
+        self.in_flight += 1
+        try:
+            return await panel.ask()
+        finally:
+            self.in_flight -= 1
+            self._places.release()
+
+    async def _record(
+        self,
+        assigned: assignments.AssignedGrade,
+        outcomes: Sequence[SeatOutcome],
+        status: Status,
+        answered: Mapping[str, Any],
+    ) -> None:
+        replies = [(one.seat, one.reply) for one in outcomes if one.reply is not None]
+        now = self._now()
+        await verdicts.record_replies(self._db, assigned, replies, now=now)
+        await verdicts.finish_grade(
+            self._db,
+            assigned.project_id,
+            assigned.id,
+            verdicts.GradeStatus(status.value),
+            now=now,
+            answered=answered,
+        )
+
+    async def _close_abandoned(self, project_id: int, grade_id: int) -> None:
+        stored = await grades.load_grade(self._db, project_id, grade_id)
+        if stored is None:
+            return
+        silent = [seat for seat in stored.assignment.seats if seat.position not in stored.replies]
+        outcomes = [SeatOutcome(seat, Reply(unscored=_STOPPED)) for seat in silent]
+        answered = [SeatOutcome(seat, stored.replies.get(seat.position)) for seat in stored.assignment.seats]
+        status = status_of(answered)
+        await self._record(stored.assigned, outcomes, status, as_stored({}, (_STOPPED.detail,)))
+
+    def _warnings(self, begun: Begun) -> tuple[str, ...]:
+        warnings = [SIMULATED_NOTE] if self._roster.simulated else []
+        families = len({seat.judge.family for seat in begun.assignment.seats})
+        if families < 3:
+            warnings.append(
+                f"The panel was drawn from {families} famil{'y' if families == 1 else 'ies'}: "
+                "with fewer than three, biases that a family shares do not average out."
+            )
+        return tuple(warnings)
+
+    def _grade(
+        self,
+        begun: Begun,
+        status: Status,
+        outcomes: tuple[SeatOutcome, ...],
+        calibrated: Calibrated,
+        warnings: tuple[str, ...],
+    ) -> Grade:
+        finished = status is not Status.PENDING
+        rubric, item = begun.assigned.rubric, begun.request.item
+        return Grade(
+            id=begun.assigned.id,
+            status=status,
+            rubric=rubric,
+            item=item,
+            seed=begun.assignment.seed,
+            seats=outcomes,
+            created_at=begun.created_at,
+            finished_at=self._now() if finished else None,
+            simulated=self._roster.simulated,
+            raw=summarise(rubric, len(item.answers), outcomes) if finished else {},
+            calibrated=calibrated,
+            warnings=warnings or self._warnings(begun),
+        )

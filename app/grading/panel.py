@@ -1,0 +1,108 @@
+"""Asking a panel: every seat at once, and another judge of the same family where one fails."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+
+import structlog
+
+from app.domain.ids import content_id
+from app.domain.items import Item
+from app.domain.judging import Assignment, JudgeVersion, Reply, Seat, Unscored, UnscoredReason
+from app.domain.rubrics import Rubric
+from app.grading.assignment import ByFamily, draw_replacement
+from app.grading.results import SeatOutcome
+from app.judges.judge import Judge, Question
+
+log = structlog.get_logger(__name__)
+
+_GRACE_S = 0.5  # judges keep the deadline themselves; this is how long we wait for one that does not
+_LEAST_TIME_S = 1.0  # with less time left than this, or a tenth of the whole, no replacement is drawn
+_LEAST_SHARE = 0.1
+
+
+@dataclass(slots=True)
+class Panel:
+    """One item's panel at work. ``replaced`` makes a replacement seat durable before its judge is called.
+
+    ``deadline`` is in seconds on the event loop's clock; ``max_cost_usd`` is shared equally among the
+    seats drawn at first, and a replacement has what is left of the share it takes over.
+    """
+
+    rubric: Rubric
+    item: Item
+    assignment: Assignment
+    eligible: ByFamily
+    judges: Mapping[JudgeVersion, Judge]
+    timeout_s: float
+    deadline: float
+    max_cost_usd: float | None
+    replaced: Callable[[Seat], Awaitable[None]]
+    answered: Callable[[JudgeVersion, Reply], None]
+    _seated: set[JudgeVersion] = field(default_factory=set)
+    _positions: int = 0
+
+    async def ask(self) -> tuple[SeatOutcome, ...]:
+        """Every seat with its reply, replacements last; never raises for anything a judge does."""
+        seats = self.assignment.seats
+        self._seated = {seat.judge for seat in seats}
+        self._positions = len(seats)
+        share = None if self.max_cost_usd is None else self.max_cost_usd / len(seats)
+        chains = await asyncio.gather(*(self._fill(seat, share) for seat in seats))
+        outcomes = [outcome for chain in chains for outcome in chain]
+        return tuple(sorted(outcomes, key=lambda outcome: outcome.seat.position))
+
+    async def _fill(self, seat: Seat, share: float | None) -> list[SeatOutcome]:
+        """The seat and its replacements, until one gives a verdict or none may be drawn any more."""
+        chain: list[SeatOutcome] = []
+        following: Seat | None = seat
+        while following is not None:
+            reply = await self._ask(following, share)
+            self.answered(following.judge, reply)
+            chain.append(SeatOutcome(following, reply))
+            if share is not None:
+                share -= reply.usage.cost_usd
+            following = await self._replacement(following, reply, share)
+        return chain
+
+    async def _replacement(self, failed: Seat, reply: Reply, share: float | None) -> Seat | None:
+        left = self.deadline - asyncio.get_running_loop().time()
+        too_late = left < max(_LEAST_TIME_S, _LEAST_SHARE * self.timeout_s)
+        spent = share is not None and share <= 0
+        if reply.unscored is None or too_late or spent:
+            return None
+        seat = draw_replacement(failed, self.eligible, self._seated, self.assignment.seed, self._positions)
+        if seat is not None:
+            self._seated.add(seat.judge)
+            self._positions += 1
+            await self.replaced(seat)
+        return seat
+
+    async def _ask(self, seat: Seat, share: float | None) -> Reply:
+        item = self.item
+        question = Question(
+            rubric=self.rubric,
+            prompt=item.prompt,
+            answers=item.answers,
+            order=seat.order,
+            seed=content_id("question", self.assignment.seed, seat.position),
+            context=item.context,
+            reference=item.reference,
+            item_id=item.item_id,
+        )
+        try:
+            async with asyncio.timeout_at(self.deadline + _GRACE_S):
+                judge = self.judges[seat.judge]
+                return await judge.judge(question, deadline=self.deadline, max_cost_usd=share)
+        except TimeoutError:
+            return _unscored(UnscoredReason.TIMEOUT, f"no answer within {self.timeout_s:g} s")
+        except Exception as error:
+            # A judge never raises for what a provider does, so this is a fault of ours; it costs one seat.
+            log.error("judge failed inside", judge=seat.judge.name, exc_info=error)
+            return _unscored(
+                UnscoredReason.PROVIDER_ERROR, f"the judge failed inside: {type(error).__name__}"
+            )
+
+
+def _unscored(reason: UnscoredReason, detail: str) -> Reply:
+    return Reply(unscored=Unscored(reason, detail))

@@ -1,0 +1,107 @@
+"""GET and PATCH /project."""
+
+from typing import Annotated
+
+from fastapi import APIRouter
+from pydantic import Field
+
+from app.access.keys import Caller
+from app.domain.projects import PanelPolicy, Project, Scope
+from app.web.callers import needs
+from app.web.errors import documented
+from app.web.fields import Answered, Body
+from app.web.services import Served
+
+router = APIRouter(tags=["project"])
+
+Reader = Annotated[Caller, needs(Scope.READ)]
+Admin = Annotated[Caller, needs(Scope.ADMIN)]
+
+
+class PanelPolicyOut(Answered):
+    """The project's standing rules for panels."""
+
+    min_families: int = Field(
+        description="Panels are drawn from at least so many families; below 3, every report says so.",
+        examples=[3],
+    )
+    forbid_own_model: bool = Field(
+        description="Whether a judge is kept from answers of its own model.", examples=[True]
+    )
+    exclude_own_family: bool = Field(
+        description="Whether judges are kept from answers of their own family.", examples=[False]
+    )
+
+
+class ProjectOut(Answered):
+    """The project that the key opens."""
+
+    name: str = Field(description="Its name.", examples=["default"])
+    panel: PanelPolicyOut = Field(
+        description="Standing rules for panels.",
+        examples=[{"min_families": 3, "forbid_own_model": True, "exclude_own_family": False}],
+    )
+    simulated: bool = Field(
+        description="Whether the roster is simulated: nothing it says is a measurement.",
+        examples=[False],
+    )
+    warnings: list[str] = Field(description="What to know of the project and its roster.", examples=[[]])
+
+
+class PanelPolicyIn(Body):
+    """Rules to change; those left out stay as they are."""
+
+    min_families: int | None = Field(
+        None, ge=1, le=50, description="Fewest families of a panel.", examples=[3]
+    )
+    forbid_own_model: bool | None = Field(
+        None, description="Keep judges from answers of their own model.", examples=[True]
+    )
+    exclude_own_family: bool | None = Field(
+        None, description="Keep judges from answers of their own family.", examples=[False]
+    )
+
+
+class ProjectIn(Body):
+    """What to change."""
+
+    panel: PanelPolicyIn = Field(description="Rules for panels.", examples=[{"min_families": 2}])
+
+
+@router.get("/project", summary="The project and its rules", responses=documented())
+async def get_project(caller: Reader, services: Served) -> ProjectOut:
+    """The project that the key opens."""
+    return _shown(caller.project, services)
+
+
+@router.patch("/project", summary="Change the project's rules", responses=documented(400, 413, 415, 422))
+async def patch_project(body: ProjectIn, caller: Admin, services: Served) -> ProjectOut:
+    """Grades that were begun keep the rules they were drawn under."""
+    old, new = caller.project.policy, body.panel
+    policy = PanelPolicy(
+        min_families=old.min_families if new.min_families is None else new.min_families,
+        forbid_own_model=old.forbid_own_model if new.forbid_own_model is None else new.forbid_own_model,
+        exclude_own_family=(
+            old.exclude_own_family if new.exclude_own_family is None else new.exclude_own_family
+        ),
+    )
+    return _shown(await services.keys.set_policy(caller.project, policy), services)
+
+
+def _shown(project: Project, services: Served) -> ProjectOut:
+    policy, warnings = project.policy, list(services.roster.warnings)
+    if policy.min_families < 3:
+        warnings.append(
+            f"Panels may be drawn from {policy.min_families} families: with fewer than three, biases that "
+            "a family shares do not average out."
+        )
+    return ProjectOut(
+        name=project.name,
+        panel=PanelPolicyOut(
+            min_families=policy.min_families,
+            forbid_own_model=policy.forbid_own_model,
+            exclude_own_family=policy.exclude_own_family,
+        ),
+        simulated=services.roster.simulated,
+        warnings=warnings,
+    )

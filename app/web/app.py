@@ -1,0 +1,59 @@
+"""The ASGI app: every router in one list, every layer around them in one place."""
+
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from importlib.metadata import version
+
+from fastapi import APIRouter, FastAPI
+from starlette.middleware import Middleware
+
+from app.access.idempotency import Answers
+from app.web.api import grade, health, judges, keys, project, rubrics
+from app.web.api.grade import GradeIn
+from app.web.callers import IdentifyCallers
+from app.web.errors import add_handlers
+from app.web.idempotency import RepeatFirstAnswers
+from app.web.openapi import use_openapi
+from app.web.requests import LimitBodies, ObserveRequests
+from app.web.services import Services
+
+ROUTERS: tuple[APIRouter, ...] = (
+    grade.router,
+    rubrics.router,
+    judges.router,
+    project.router,
+    keys.router,
+    health.router,
+)
+
+UPLOADS = ("/anchors", "/verdicts", "/ui/")  # paths that take files
+
+Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
+
+
+def create_app(services: Services, answers: Answers, lifespan: Lifespan, hosts: frozenset[str]) -> FastAPI:
+    """The app around ``services``; ``hosts`` are names of this machine beside the loopback ones."""
+    app = FastAPI(
+        title="Venire",
+        version=version("venire"),
+        docs_url=None,  # its pages load scripts from the network
+        redoc_url=None,
+        lifespan=lifespan,
+        redirect_slashes=False,
+        middleware=[
+            Middleware(ObserveRequests, metrics=services.metrics),
+            Middleware(
+                LimitBodies,
+                default=services.max_body,
+                larger=dict.fromkeys(UPLOADS, services.max_upload),
+            ),
+            Middleware(IdentifyCallers, keys=services.keys, hosts=hosts),
+            Middleware(RepeatFirstAnswers, answers=answers),
+        ],
+    )
+    app.state.services = services
+    for router in ROUTERS:
+        app.include_router(router)
+    add_handlers(app)
+    use_openapi(app, [GradeIn])
+    return app

@@ -1,0 +1,44 @@
+"""What routes may call: built once by bootstrap, found on the app by every request."""
+
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from fastapi import Depends
+from starlette.requests import HTTPConnection
+
+from app.access.keys import KeyRing
+from app.grading.grade import Grading
+from app.grading.rubrics import Rubrics
+from app.judges.roster import Roster
+from app.reporting.roster_report import RosterReport
+from app.web.background import Background
+from app.web.metrics import Metrics
+
+
+@dataclass(slots=True)
+class Services:
+    """The use cases and what they share.
+
+    ``database`` is handed on to use cases and never looked into here; ``public_url`` is empty where links
+    follow the request's own address; sizes are in bytes.
+    """
+
+    database: Any
+    roster: Roster
+    keys: KeyRing
+    grading: Grading
+    rubrics: Rubrics
+    roster_report: RosterReport
+    metrics: Metrics
+    background: Background
+    public_url: str = ""
+    max_body: int = 4_000_000
+    max_upload: int = 2_048_000_000
+
+
+async def _services(connection: HTTPConnection) -> Services:
+    found: Services = connection.app.state.services
+    return found
+
+
+Served = Annotated[Services, Depends(_services)]
