@@ -13,6 +13,7 @@ import orjson
 
 from app.domain.items import Answer
 from app.domain.judging import Reply
+from app.domain.problems import BadInput
 from app.domain.rubrics import Criterion, Rubric, RubricKind, Scale
 from app.judges.breaker import BreakerPolicy
 from app.judges.call import CallingJudge
@@ -132,8 +133,10 @@ async def probe(config: JudgeConfig, *, timeout_s: float = 60.0) -> ProbeResult:
     Raises
     ------
     BadInput
-        If its parameters are wrong.
+        If its parameters are wrong, or it calls no model.
     """
+    if config.provider not in SCHEMAS:
+        raise BadInput(f"{config.provider} judges call no model: there is nothing to probe")
     lines = Lines(breaker=_NEVER_OPEN, retries=RetryPolicy(attempts=2, first_s=0.2))
     try:
         schema = await _schema(config, lines, timeout_s)
@@ -166,8 +169,7 @@ def _with(config: JudgeConfig, *, schema: str | None = None, top_logprobs: int |
 
 def _judge(config: JudgeConfig, lines: Lines) -> CallingJudge:
     judge = PROVIDER_FACTORIES[config.provider](config, lines)
-    if not isinstance(judge, CallingJudge):
-        raise TypeError(f"{config.provider} judges call no model: there is nothing to probe")
+    assert isinstance(judge, CallingJudge)  # as every provider with schemas makes
     return judge
 
 
