@@ -99,7 +99,12 @@ async def add_anchor_version(
         _MEMBERS.execute(
             connection,
             [
-                (db.new_id(now), *set_columns, *one.key_columns, one.unit_key, *one.said, catalog.at, version)
+                (
+                    content_id(
+                        set_id, version, one.unit_key
+                    ),  # a random id would meet itself in a large file
+                    *(*set_columns, *one.key_columns, one.unit_key, *one.said, catalog.at, version),
+                )
                 for one in new
             ],
         )
