@@ -124,10 +124,12 @@ def draw(cell: Cell) -> int:
 
 
 def order(cell: Cell) -> int | None:
-    """1 for the canonical order, 2 for the swapped one; None if empty or ``both`` (merged)."""
+    """1 for the canonical order, 2 for the swapped one, 0 for ``both`` (merged); None if empty."""
     found = text_of(cell).lower()
-    if found in ("", "both"):
+    if not found:
         return None
+    if found == "both":
+        return 0
     if found in ("1", "2"):
         return int(found)
     raise WrongCell("is not an order: 1, 2 or both")

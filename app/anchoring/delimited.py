@@ -31,15 +31,15 @@ def open_delimited(blocks: Iterator[str], limits: Limits) -> Table:
             complete = False
             break
     delimiter = find_delimiter("".join(sample), complete)
-    rows = _records(chain(sample, blocks), delimiter, limits)
-    header = next(rows, None)
+    groups = _groups(chain(sample, blocks), delimiter, limits)
+    header = next(groups, None)
     if header is None:
         raise BadInput("The file is empty.")
-    names = named_columns(header[1], limits.columns)
+    names = named_columns(header[0], limits.columns)
     return Table(
         format="tsv" if delimiter == "\t" else "csv",
         header=names,
-        batches=_batches(rows, names, delimiter, limits),
+        batches=_batches(groups, names, delimiter),
     )
 
 
@@ -101,8 +101,8 @@ def _other_delimiter(records: list[list[str]], mark: str) -> tuple[int, str] | N
     return None
 
 
-def _records(blocks: Iterator[str], delimiter: str, limits: Limits) -> Iterator[tuple[int, list[str]]]:
-    """Pairs of (characters read so far, fields), blank lines left out."""
+def _groups(blocks: Iterator[str], delimiter: str, limits: Limits) -> Iterator[list[list[str]]]:
+    """Records, blank lines left out: the header alone, then groups that fit the limits of a batch."""
     csv.field_size_limit(limits.cell)
     fed = mark = 0
 
@@ -116,13 +116,21 @@ def _records(blocks: Iterator[str], delimiter: str, limits: Limits) -> Iterator[
             yield from io.StringIO(block, newline="")
 
     reader = csv.reader(lines(), delimiter=delimiter, strict=True)
+    held: list[list[str]] = []
+    size, most, start = 0, 1, 0
     try:
         for fields in reader:
             mark = fed
             if fields:
-                yield fed, fields
+                held.append(fields)
+                size += 1
+                if size >= most or fed - start > limits.batch:
+                    yield held
+                    held, size, most, start = [], 0, limits.batch_rows, fed
     except csv.Error as error:
         raise BadInput(f"Line {reader.line_num} cannot be read: {_in_words(str(error))}.") from error
+    if held:
+        yield held
 
 
 def _in_words(error: str) -> str:
@@ -137,21 +145,12 @@ def _in_words(error: str) -> str:
     return error
 
 
-def _batches(
-    records: Iterator[tuple[int, list[str]]], names: tuple[str, ...], delimiter: str, limits: Limits
-) -> Iterator[Batch]:
-    held: list[list[str]] = []
-    first, start, any_row = 1, 0, False
-    for fed, fields in records:
-        any_row = True
-        held.append(fields)
-        if len(held) >= limits.batch_rows or fed - start > limits.batch:
-            yield _batch(held, first, names, delimiter)
-            first += len(held)
-            held, start = [], fed
-    if held:
+def _batches(groups: Iterator[list[list[str]]], names: tuple[str, ...], delimiter: str) -> Iterator[Batch]:
+    first = 1
+    for held in groups:
         yield _batch(held, first, names, delimiter)
-    elif not any_row:
+        first += len(held)
+    if first == 1:
         raise BadInput("The file has a header but no rows.")
 
 

@@ -11,6 +11,7 @@ from app.anchoring.limits import Limits
 from app.anchoring.table import Batch, Cell, Table
 from app.domain.problems import BadInput, Problem
 
+_GAPS = (" :", "\t:", "\r:")  # a key's colon may stand apart from its quote
 _PLAIN = frozenset({str, int, float, type(None)})
 
 
@@ -29,47 +30,61 @@ def open_json_lines(blocks: Iterator[str], limits: Limits) -> Table:
 
 
 def _batches(blocks: Iterator[str], limits: Limits) -> Iterator[Batch]:
-    row, held_bytes, seen = 0, 0, set[str]()
-    rows: list[int] = []
-    objects: list[dict[str, Any]] = []
-    problems: list[Problem] = []
+    row = 1
+    seen: set[str] = set()
     for block in blocks:
-        for line in block.split("\n"):
-            if not line or line.isspace():
-                continue
-            row += 1
-            found = _object(line)
-            if isinstance(found, dict):
-                rows.append(row)
-                objects.append(found)
-            else:
-                problems.append(Problem(found, row=row, value=line[:200]))
-            if len(objects) >= limits.batch_rows or len(problems) >= limits.batch_rows:
-                yield _batch(rows, objects, problems, seen, limits)
-                rows, objects, problems, held_bytes = [], [], [], 0
-        held_bytes += len(block)
-        if held_bytes > limits.batch and rows:
-            yield _batch(rows, objects, problems, seen, limits)
-            rows, objects, problems, held_bytes = [], [], [], 0
-    if rows or problems:
-        yield _batch(rows, objects, problems, seen, limits)
-    if not row:
+        lines = [line for line in block.split("\n") if line and not line.isspace()]
+        for start in range(0, len(lines), limits.batch_rows):
+            group = lines[start : start + limits.batch_rows]
+            yield _batch(group, range(row, row + len(group)), seen, limits)
+            row += len(group)
+    if row == 1:
         raise BadInput("The file is empty.")
+
+
+def _batch(lines: list[str], rows: Sequence[int], seen: set[str], limits: Limits) -> Batch:
+    objects: list[Any] | None = _all_at_once(lines)
+    problems: list[Problem] = []
+    if objects is None:
+        objects = [_object(line) for line in lines]
+        problems = [
+            Problem(found, row=row, value=line[:200])
+            for row, line, found in zip(rows, lines, objects, strict=True)
+            if type(found) is str
+        ]
+        rows = [row for row, found in zip(rows, objects, strict=True) if type(found) is dict]
+        objects = [found for found in objects if type(found) is dict]
+    columns = dict(_columns(objects, seen, limits)) if objects else {}
+    return Batch(
+        rows=rows, columns={key: plain(values) for key, values in columns.items()}, problems=problems
+    )
+
+
+def _all_at_once(lines: list[str]) -> list[Any] | None:
+    """The objects on all lines, read in one go; None if anything asks for a closer look."""
+    text = ",".join(lines)
+    try:
+        objects: list[Any] = orjson.loads(f"[{text}]")
+    except orjson.JSONDecodeError:
+        return None
+    if len(objects) != len(lines) or set(map(type, objects)) != {dict}:
+        return None
+    # Every pair has its own colon after a quote, so with as many as there are keys no key stands twice.
+    # The reader itself keeps the last of two silently.
+    certain = text.count('":') == sum(map(len, objects)) and not any(gap in text for gap in _GAPS)
+    return objects if certain else None
 
 
 def _object(line: str) -> dict[str, Any] | str:
     """The object on ``line``, or what is wrong with it."""
     try:
         found = orjson.loads(line)
-    except orjson.JSONDecodeError as error:
-        return _not_json(line, error)
+    except orjson.JSONDecodeError:
+        return _not_json(line)
     if type(found) is not dict:
         return "is not a JSON object (one object per line)"
-    # Every pair has its own colon after a quote, so with as many as there are keys no key stands twice.
-    # The reader itself keeps the last of two silently.
-    if line.count(":") != len(found) and not (
-        line.count('":') == len(found) and " :" not in line and "\t:" not in line and "\r:" not in line
-    ):
+    certain = line.count('":') == len(found) and not any(gap in line for gap in _GAPS)
+    if not certain and line.count(":") != len(found):
         twice = _key_twice(line)
         if twice is not None:
             return f"names the key {twice!r} twice"
@@ -92,7 +107,7 @@ def _key_twice(line: str) -> str | None:
     return found[0] if found else None
 
 
-def _not_json(line: str, error: orjson.JSONDecodeError) -> str:
+def _not_json(line: str) -> str:
     bare = line.strip()
     for word in ("NaN", "Infinity"):
         if word in bare and _reads_as_python_json(bare):
@@ -110,33 +125,21 @@ def _reads_as_python_json(line: str) -> bool:
     return True
 
 
-def _batch(
-    rows: list[int], objects: list[dict[str, Any]], problems: list[Problem], seen: set[str], limits: Limits
-) -> Batch:
-    if not objects:
-        return Batch(rows=(), columns={}, problems=problems)
-    keys = list(objects[0])
-    for found in objects:
-        if found.keys() != objects[0].keys():
-            keys = list({key: None for one in objects for key in one})
-            break
+def _columns(
+    objects: list[dict[str, Any]], seen: set[str], limits: Limits
+) -> Iterator[tuple[str, Sequence[Any]]]:
+    first = objects[0]
+    alike = set(map(len, objects)) == {len(first)}
+    try:
+        columns = [list(map(itemgetter(key), objects)) for key in first] if alike else None
+    except KeyError:
+        columns = None
+    keys = list(first) if columns else list({key: None for found in objects for key in found})
     seen.update(keys)
     if len(seen) > limits.columns:
         raise BadInput(f"The rows name more than {limits.columns:,} different keys.")
-    return Batch(
-        rows=rows, columns={key: plain(values) for key, values in _columns(keys, objects)}, problems=problems
-    )
-
-
-def _columns(keys: list[str], objects: list[dict[str, Any]]) -> Iterator[tuple[str, Sequence[Any]]]:
-    if len(keys) > 1:
-        try:
-            yield from zip(keys, zip(*map(itemgetter(*keys), objects), strict=True), strict=True)
-            return
-        except KeyError:
-            pass
-    for key in keys:
-        yield key, [found.get(key) for found in objects]
+    for place, key in enumerate(keys):
+        yield key, columns[place] if columns else [found.get(key) for found in objects]
 
 
 def plain(values: Sequence[Any]) -> Sequence[Cell]:

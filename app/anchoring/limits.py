@@ -25,7 +25,7 @@ class Limits:
     workbook_unpacked: int = 384 * MIB
     cells: int = 12_000_000
     row_group: int = 1024 * MIB
-    batch_rows: int = 8_192
+    batch_rows: int = 1_024
     batch: int = 16 * MIB
 
 

@@ -1,5 +1,6 @@
 """What is known of a file once all its rows went by: hashes, counts, and every problem found."""
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -9,7 +10,7 @@ import numpy as np
 from app.anchoring.columns import ColumnReader, Rows
 from app.anchoring.findings import Findings
 from app.anchoring.mapping import STRATUM, Mapping, Repeats, Uploaded
-from app.anchoring.repeats import Sayings, bits
+from app.anchoring.repeats import Names, Sayings, bits
 from app.domain.problems import BadInput, Problem
 from app.domain.rubrics import Rubric, RubricKind
 
@@ -44,9 +45,9 @@ class Survey:
         self.read = 0
         self._what, self._repeats_are, self._rows, self._unscored = what, mapping.repeats, 0, 0
         self._pairwise = rubric.kind is RubricKind.PAIRWISE
-        self._verdicts, self._items = Sayings(), Sayings()
+        self._verdicts, self._items = Sayings(), Names()
         self._prompts, self._strata = Sayings(), dict[str, Sayings]()
-        self._criteria, self._voices = dict[str, int](), dict[str, str | None]()
+        self._criteria, self._voices = Counter[str](), set[str]()
         self._families: dict[tuple[str, str], tuple[str, int]] = {}
 
     def add(self, rows_read: Sequence[int], unreadable: Sequence[Problem], rows: Rows | None) -> None:
@@ -78,7 +79,7 @@ class Survey:
             items=self._items.distinct(),
             voices=len(self._voices),
             unscored=self._unscored,
-            criteria=self._criteria,
+            criteria=dict(self._criteria),
             repeated=again,
             warnings=(*warnings, *self._warnings(len(again), differs)),
         )
@@ -107,11 +108,10 @@ class Survey:
     def _count(self, rows: Rows) -> None:
         columns = rows.columns
         self._rows += len(rows.rows)
-        for name in set(columns["criterion"]):
-            self._criteria[name] = self._criteria.get(name, 0) + columns["criterion"].count(name)
+        self._criteria.update(columns["criterion"])
         self._unscored += rows.values.count(None)
         voice = "annotator" if self._what is Uploaded.ANCHORS else "judge"
-        self._voices.update(dict.fromkeys(columns[voice]))
+        self._voices.update(columns[voice])
         sides = ("_a", "_b") if self._pairwise else ("",)
         named = [("system", columns[f"system{side}"], columns[f"system_family{side}"]) for side in sides]
         if voice == "judge":
@@ -143,7 +143,7 @@ class Survey:
         columns = rows.columns
         items = _item_keys(columns)
         item_hashes = list(map(hash, items))
-        self._items.add(rows.rows, item_hashes, np.zeros(0, dtype=np.int64))
+        self._items.add(set(item_hashes))
         keys, signs = self._verdict_keys(columns, items)
         values = [np.nan if value is None else value for value in rows.values]
         self._verdicts.add(rows.rows, list(map(hash, keys)), bits(np.asarray(values) * signs))
@@ -158,8 +158,11 @@ class Survey:
             )
         for name, column in columns.items():
             if name.startswith(STRATUM):
-                hashes = np.array(list(map(hash, column)), dtype=np.int64)
-                self._strata.setdefault(name, Sayings()).add(rows.rows, item_hashes, hashes)
+                # Rows of one item mostly stand together, so this keeps far fewer entries than rows.
+                said = dict.fromkeys(zip(item_hashes, map(hash, column), strict=True))
+                hashes = np.fromiter((value for _, value in said), dtype=np.int64, count=len(said))
+                about = [key for key, _ in said]
+                self._strata.setdefault(name, Sayings()).add([0] * len(said), about, hashes)
 
     def _verdict_keys(self, columns: dict[str, list[Any]], items: Sequence[Any]) -> tuple[Any, Any]:
         """What each row is about, and the sign that turns its value into that of a fixed orientation."""
@@ -179,8 +182,13 @@ class Survey:
                 sides = [ordered]
             else:
                 sides = [first, second]
-        names = ("annotator",) if from_people else ("judge", "judge_params", "draw")
-        return zip(items, *sides, columns["criterion"], *(columns[n] for n in names), strict=True), signs
+        if from_people:
+            voice = [columns["annotator"]]
+        else:
+            orders = columns["order"]
+            merged = [order == 0 for order in orders] if self._pairwise else orders
+            voice = [columns["judge"], columns["judge_params"], columns["draw"], merged]
+        return zip(items, *sides, columns["criterion"], *voice, strict=True), signs
 
     def _repeats(self) -> tuple[frozenset[int], int]:
         rows, firsts, differs = self._verdicts.repeats()
@@ -227,7 +235,7 @@ class Survey:
         for name, sayings in self._strata.items():
             conflicts = int(sayings.repeats()[2].sum())
             if conflicts:
-                yield f"{conflicts:,} rows give an item another {name} than an earlier row; the first counts."
+                yield f"{conflicts:,} items have another {name} in a later row; the first counts."
 
 
 def _without(rows: Rows, bad: set[int]) -> Rows:

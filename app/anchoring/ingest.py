@@ -1,0 +1,208 @@
+"""Bringing in what people said: a file of human grades becomes the next version of an anchor set."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from hashlib import sha256
+from typing import BinaryIO
+
+from app.anchoring.limits import Limits
+from app.anchoring.mapping import Mapping, Uploaded, read_mapping
+from app.anchoring.survey import Checked
+from app.anchoring.upload import Upload, check, human_verdicts
+from app.domain.anchors import AnchorSetOfAnotherRubric, AnchorSetVersion, HumanVerdict
+from app.domain.items import ItemConflict
+from app.domain.problems import BadInput, Conflict, NotFound, Problem, TooLarge
+from app.domain.projects import Project
+from app.domain.rubrics import RubricVersion
+from app.storage import anchors, calibrations, rubrics
+from app.storage.database import Database
+from app.storage.paging import Page
+
+MOST_ANCHORS = 500_000
+"""Rows of one anchor file: they enter their set in one transaction, so they are held in memory once."""
+
+Schedule = Callable[[Project, RubricVersion, tuple[str, ...]], Awaitable[None]]
+"""Asks for new calibrations of these criteria of a rubric."""
+
+
+@dataclass(frozen=True, slots=True)
+class AnchorUpload:
+    """What an upload of human grades did, or would do (``dry_run``).
+
+    ``set_version`` is the anchor set as it stands afterwards (None in a dry run of a new set),
+    ``changed`` says whether this upload made it so; ``checked`` describes the file.
+    """
+
+    anchor_set: str
+    rubric: RubricVersion
+    sha256: str
+    checked: Checked
+    set_version: AnchorSetVersion | None
+    changed: bool
+    dry_run: bool
+
+
+class NoSuchRubric(NotFound):
+    """The rubric is yet to be made; the words say how."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__("rubric", name)
+        self.args = (
+            f"there is no rubric {name!r}; make it first: PUT /rubrics/{name} with its kind, instructions and"
+            " criteria, whose names and scales the file must fit",
+        )
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+@dataclass(slots=True)
+class Anchors:
+    """Anchor sets of all projects. ``schedule`` is told which criteria have new anchors."""
+
+    db: Database
+    now: Callable[[], datetime] = _utc_now
+    limits: Limits = field(default_factory=Limits)
+    schedule: Schedule | None = None
+
+    async def upload(
+        self,
+        project: Project,
+        *,
+        file: BinaryIO,
+        rubric: str,
+        anchor_set: str,
+        mapping: str | None = None,
+        replace: bool = False,
+        dry_run: bool = False,
+    ) -> AnchorUpload:
+        """Add a file of human grades to a set as its next version: all rows or none.
+
+        The same file and mapping twice changes nothing. A grade that an annotator gave before is replaced;
+        with ``replace`` the file becomes the whole set. A dry run finds what is wrong with the file and
+        stores nothing.
+
+        Raises
+        ------
+        NotFound
+            If there is no such rubric.
+        BadInput
+            With every row that is wrong and why.
+        Conflict
+            If the set belongs to another rubric.
+        """
+        version = await rubric_or_refuse(self.db, project, rubric)
+        read_as = read_mapping(mapping, Uploaded.ANCHORS, version.rubric.kind)
+        upload = Upload(file, Uploaded.ANCHORS, version.rubric, read_as, self.limits)
+        digest = await asyncio.to_thread(file_digest, file, read_as, self.limits)
+        checked = await asyncio.to_thread(check, upload)
+        if checked.rows > MOST_ANCHORS:
+            raise TooLarge(f"At most {MOST_ANCHORS:,} human grades fit in one file; send it in parts.")
+        before = await self._latest(project, anchor_set)
+        if before is not None and before.rubric != rubric:
+            raise Conflict(str(AnchorSetOfAnotherRubric(anchor_set, before.rubric, rubric)))
+        if dry_run:
+            return AnchorUpload(anchor_set, version, digest, checked, before, changed=False, dry_run=True)
+        after = await self._store(project, upload, checked, version, anchor_set, digest, replace)
+        changed = before is None or after.version > before.version
+        if changed and self.schedule is not None:
+            await self.schedule(project, version, tuple(checked.criteria))
+        return AnchorUpload(anchor_set, version, digest, checked, after, changed, dry_run=False)
+
+    async def list(
+        self, project: Project, *, rubric: str | None, limit: int, cursor: str | None
+    ) -> Page[AnchorSetVersion]:
+        """The newest version of each set, by name."""
+        return await anchors.list_anchor_sets(self.db, project.id, rubric=rubric, limit=limit, cursor=cursor)
+
+    async def versions(self, project: Project, name: str) -> tuple[AnchorSetVersion, ...]:
+        """Every version of a set, newest first; NotFound if there is no such set."""
+        found = await anchors.anchor_set_versions(self.db, project.id, name)
+        if not found:
+            raise NotFound("anchor set", name)
+        return found
+
+    async def _latest(self, project: Project, name: str) -> AnchorSetVersion | None:
+        return next(iter(await anchors.anchor_set_versions(self.db, project.id, name)), None)
+
+    async def _store(
+        self,
+        project: Project,
+        upload: Upload,
+        checked: Checked,
+        rubric: RubricVersion,
+        name: str,
+        digest: str,
+        replace: bool,
+    ) -> AnchorSetVersion:
+        def read_all() -> list[HumanVerdict]:
+            return [verdict for batch in human_verdicts(upload, checked) for verdict in batch]
+
+        verdicts = await asyncio.to_thread(read_all)
+        try:
+            return await anchors.add_anchor_version(
+                self.db,
+                project.id,
+                rubric=rubric,
+                name=name,
+                verdicts=verdicts,
+                sha256=digest,
+                replace=replace,
+                warnings=checked.warnings,
+                now=self.now(),
+            )
+        except ItemConflict as error:
+            raise another_prompt(error) from error
+        except AnchorSetOfAnotherRubric as error:
+            raise Conflict(str(error)) from error
+
+
+def queue_calibrations(db: Database, now: Callable[[], datetime] = _utc_now) -> Schedule:
+    """A `Schedule` that queues one calibration per criterion, on all anchor sets of the rubric."""
+
+    async def schedule(project: Project, rubric: RubricVersion, criteria: tuple[str, ...]) -> None:
+        for criterion in criteria:
+            await calibrations.queue_calibration(
+                db, project.id, rubric=rubric.rubric.name, criterion=criterion, now=now()
+            )
+
+    return schedule
+
+
+async def rubric_or_refuse(db: Database, project: Project, name: str) -> RubricVersion:
+    """The newest version of a rubric, or `NoSuchRubric`."""
+    found = await rubrics.get_rubric(db, project.id, name)
+    if found is None:
+        raise NoSuchRubric(name)
+    return found
+
+
+def file_digest(file: BinaryIO, mapping: Mapping, limits: Limits) -> str:
+    """SHA-256 of a file and, unless it is empty, of the mapping: what makes an upload the same upload.
+
+    Raises
+    ------
+    TooLarge
+        If the file is beyond the limits.
+    """
+    digest, size = sha256(), 0
+    file.seek(0)
+    while chunk := file.read(1 << 20):
+        digest.update(chunk)
+        size += len(chunk)
+        if size > limits.file:
+            raise TooLarge(f"A file may have {limits.file:,} bytes.")
+    if mapping != Mapping():
+        digest.update(mapping.canonical_json().encode())
+    return digest.hexdigest()
+
+
+def another_prompt(error: ItemConflict) -> BadInput:
+    """The same item id with another prompt than the service knows."""
+    return BadInput(
+        "Nothing was stored: an item is known with another prompt.",
+        [Problem("is known with another prompt", column="item_id", value=error.item_id)],
+    )

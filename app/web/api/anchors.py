@@ -1,0 +1,215 @@
+"""POST /anchors and GET /anchor-sets: what people said."""
+
+from datetime import datetime
+from typing import Annotated
+
+from fastapi import APIRouter, File, Form, Path, Query, UploadFile
+from pydantic import Field
+
+from app.access.keys import Caller
+from app.anchoring.ingest import AnchorUpload
+from app.domain.anchors import AnchorSetVersion
+from app.domain.projects import Scope
+from app.web.callers import needs
+from app.web.errors import documented
+from app.web.fields import Answered, Name
+from app.web.paging import Page, Paging
+from app.web.services import Served
+
+router = APIRouter(tags=["anchors"])
+
+Reader = Annotated[Caller, needs(Scope.READ)]
+Uploader = Annotated[Caller, needs(Scope.ANCHORS)]
+_SHA = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
+
+UploadedFile = Annotated[
+    UploadFile,
+    File(
+        description="CSV (comma, tab, semicolon or bar), JSONL, gzip of either, Parquet or XLSX; UTF-8. "
+        "What it is, its content says, not its name."
+    ),
+]
+RubricField = Annotated[Name, Form(description="Name of the rubric.", examples=["helpfulness"])]
+MappingField = Annotated[
+    str | None,
+    Form(
+        max_length=100_000,
+        description="JSON: `columns` {our name: the file's column, or null to leave it unread}, `constants` "
+        "{our name: one value for all rows}, `where` {the file's column: value or values of rows to keep}, "
+        "`values` {our name: {the file's value: ours, `*` for all others}}, `repeats` `refuse`, `first` or "
+        "`last`: what to do when a row contradicts an earlier one. Columns of our names need no mapping; "
+        "`stratum.*` is any group to report by.",
+        examples=['{"columns": {"score": "rating", "stratum.language": "lang"}}'],
+    ),
+]
+
+
+class AnchorsAccepted(Answered):
+    """What an upload of human grades did, or in a dry run would do."""
+
+    anchor_set: str = Field(description="Name of the set.", examples=["helpfulness-2026"])
+    version: int | None = Field(
+        description="The set's version as it stands now; null in the dry run of a new set.", examples=[2]
+    )
+    rubric: str = Field(description="Name of the rubric.", examples=["helpfulness"])
+    rubric_version: int = Field(
+        description="Version of the rubric that the file was checked against.", examples=[3]
+    )
+    items: int = Field(description="Items in the set at this version (dry run: in the file).", examples=[120])
+    grades: int = Field(
+        description="Human grades in the set at this version (dry run: in the file).", examples=[360]
+    )
+    annotators: int = Field(
+        description="Annotators in the set at this version (dry run: in the file).", examples=[3]
+    )
+    added: int = Field(description="Grades that this upload added or changed.", examples=[360])
+    removed: int = Field(description="Grades that it changed or took out.", examples=[0])
+    sha256: str = Field(
+        description="Hash of the file and, if there is one, its mapping: the same twice changes nothing.",
+        examples=[_SHA],
+    )
+    changed: bool = Field(description="Whether this upload made a new version.", examples=[True])
+    dry_run: bool = Field(description="Whether this was only a check.", examples=[False])
+    format: str = Field(description="What the file was read as.", examples=["csv"])
+    rows: int = Field(description="Rows of the file that count.", examples=[360])
+    warnings: list[str] = Field(
+        description="What is worth knowing but no error.", examples=[["Columns that were not read: kind."]]
+    )
+
+    @staticmethod
+    def of(upload: AnchorUpload) -> "AnchorsAccepted":
+        """The upload as it is shown."""
+        checked, stands = upload.checked, upload.set_version
+        whole = None if upload.dry_run else stands
+        return AnchorsAccepted(
+            anchor_set=upload.anchor_set,
+            version=stands.version if stands else None,
+            rubric=upload.rubric.rubric.name,
+            rubric_version=upload.rubric.version,
+            items=whole.items if whole else checked.items,
+            grades=whole.grades if whole else checked.rows,
+            annotators=whole.annotators if whole else checked.voices,
+            added=whole.added if whole and upload.changed else 0,
+            removed=whole.removed if whole and upload.changed else 0,
+            sha256=upload.sha256,
+            changed=upload.changed,
+            dry_run=upload.dry_run,
+            format=checked.format,
+            rows=checked.rows,
+            warnings=list(checked.warnings),
+        )
+
+
+class AnchorSetOut(Answered):
+    """An anchor set at one version, which never changes."""
+
+    name: str = Field(description="Name of the set.", examples=["helpfulness-2026"])
+    rubric: str = Field(description="Name of the rubric it belongs to.", examples=["helpfulness"])
+    version: int = Field(description="Counts the changes, from 1.", examples=[2])
+    parent: int | None = Field(description="The version it was made from.", examples=[1])
+    items: int = Field(description="Items with human grades.", examples=[120])
+    grades: int = Field(description="Human grades.", examples=[360])
+    annotators: int = Field(description="People who gave them.", examples=[3])
+    added: int = Field(description="Grades added or changed since the parent.", examples=[40])
+    removed: int = Field(description="Grades changed or taken out since the parent.", examples=[0])
+    sha256: str = Field(description="Hash of the upload that made it.", examples=[_SHA])
+    created_at: datetime = Field(description="When it was made.", examples=["2026-11-22T10:00:00Z"])
+    warnings: list[str] = Field(description="What the upload was warned of.", examples=[[]])
+
+    @staticmethod
+    def of(version: AnchorSetVersion) -> "AnchorSetOut":
+        """The version as it is shown."""
+        return AnchorSetOut(
+            name=version.anchor_set,
+            rubric=version.rubric,
+            version=version.version,
+            parent=version.parent,
+            items=version.items,
+            grades=version.grades,
+            annotators=version.annotators,
+            added=version.added,
+            removed=version.removed,
+            sha256=version.sha256,
+            created_at=version.created_at,
+            warnings=list(version.warnings),
+        )
+
+
+class AnchorSetHistory(AnchorSetOut):
+    """An anchor set at its newest version, with all its versions."""
+
+    versions: list[AnchorSetOut] = Field(description="Every version, newest first.", examples=[[]])
+
+
+@router.post(
+    "/anchors",
+    summary="Upload human grades",
+    responses=documented(400, 404, 409, 413, 415, 422),
+)
+async def post_anchors(
+    caller: Uploader,
+    services: Served,
+    file: UploadedFile,
+    rubric: RubricField,
+    anchor_set: Annotated[
+        Name, Form(description="Name of the set they belong to.", examples=["helpfulness-2026"])
+    ],
+    mapping: MappingField = None,
+    dry_run: Annotated[bool, Form(description="Check the file and store nothing.", examples=[False])] = False,
+    replace: Annotated[
+        bool,
+        Form(description="The file becomes the whole set; otherwise it is added to it.", examples=[False]),
+    ] = False,
+) -> AnchorsAccepted:
+    """All rows or none; 422 names the first 1,000 rows that are wrong and why, and counts each problem.
+
+    Columns: `item_id` or `prompt` (`context`, `reference`); `system`, `system_family`, `answer`,
+    `len_words`, or for pairs `system_a`, `system_b`, `answer_a`, `answer_b` and so on; `criterion` (if the
+    rubric has several); `annotator`, `annotator_type`; `score`, or for pairs `verdict` (A, B, tie) or a
+    `score` from `scale_min` (B is better by most) to `scale_max` (A by most); optional `graded_at`,
+    `source`, `blind`, `inclusion_probability`, `stratum.*`. A known item needs no texts.
+
+    Anchors are human grades: a row whose `annotator_type`, `annotator` or `source` names a model is
+    refused. The same file twice changes nothing; a grade that an annotator gave before is replaced. New
+    anchors schedule a calibration.
+    """
+    upload = await services.anchors.upload(
+        caller.project,
+        file=file.file,
+        rubric=rubric,
+        anchor_set=anchor_set,
+        mapping=mapping,
+        replace=replace,
+        dry_run=dry_run,
+    )
+    return AnchorsAccepted.of(upload)
+
+
+@router.get("/anchor-sets", summary="The newest version of each anchor set", responses=documented(422))
+async def list_anchor_sets(
+    caller: Reader,
+    services: Served,
+    paging: Paging,
+    rubric: Annotated[
+        str | None, Query(max_length=200, description="Only sets of this rubric.", examples=["helpfulness"])
+    ] = None,
+) -> Page[AnchorSetOut]:
+    """By name."""
+    page = await services.anchors.list(
+        caller.project, rubric=rubric, limit=paging.limit, cursor=paging.cursor
+    )
+    return Page(items=[AnchorSetOut.of(version) for version in page.items], next_cursor=page.next_cursor)
+
+
+@router.get("/anchor-sets/{name}", summary="An anchor set and its versions", responses=documented(404, 422))
+async def get_anchor_set(
+    name: Annotated[
+        str,
+        Path(min_length=1, max_length=200, description="Name of the set.", examples=["helpfulness-2026"]),
+    ],
+    caller: Reader,
+    services: Served,
+) -> AnchorSetHistory:
+    """Versions never change: what a calibration rests on can be found again."""
+    versions = [AnchorSetOut.of(version) for version in await services.anchors.versions(caller.project, name)]
+    return AnchorSetHistory(**versions[0].model_dump(), versions=versions)
