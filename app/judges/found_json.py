@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from json import JSONDecoder, dumps
+from json import JSONDecoder
 
 _OPENING = re.compile(r'\{\s*"')
 _STRING_OR_BRACE = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*(?:"|\\?\Z)|[{}]', re.DOTALL)
@@ -92,14 +92,17 @@ def _closing(text: str, start: int) -> int | None:
 def _members(pairs: list[tuple[str, object]]) -> Members:
     members = Members(pairs)
     if len(members) < len(pairs):
-        seen: dict[str, str] = {}
-        contradicted = set()
-        for key, value in pairs:
-            shown = dumps(value, sort_keys=True)
-            if seen.setdefault(key, shown) != shown:
-                contradicted.add(key)
+        first: dict[str, object] = {}
+        contradicted = {key for key, value in pairs if not _same(first.setdefault(key, value), value)}
         members.contradicted = frozenset(contradicted)
     return members
+
+
+def _same(first: object, second: object) -> bool:
+    """Whether two values of one key agree; lists and objects never do, as comparing them takes too long."""
+    if first is second:
+        return True
+    return not isinstance(first, list | dict) and type(first) is type(second) and first == second
 
 
 # Not strict about control characters in strings: judges without a schema put line breaks in rationales.

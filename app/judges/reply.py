@@ -42,6 +42,13 @@ def read_reply(text: str, question: Question, prompt: Prompt, tokens: Sequence[T
     ``tokens`` are the reply's tokens with their log-probabilities, where the provider gives them; each
     score then has its ``expected`` value if they tell it. Scores name answers in the caller's order.
     """
+    try:
+        return _read(text, question, prompt, tokens)
+    except RecursionError:  # one bracket short of what the decoder itself gives up on
+        return Reading(unscored=_unparsable("the verdict is nested too deeply"))
+
+
+def _read(text: str, question: Question, prompt: Prompt, tokens: Sequence[Token]) -> Reading:
     verdict = _the_verdict(text, question, prompt)
     if isinstance(verdict, Unscored):
         return Reading(unscored=verdict)

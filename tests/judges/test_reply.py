@@ -1,5 +1,6 @@
 import json
 from dataclasses import replace
+from time import perf_counter
 
 import pytest
 from hypothesis import assume, given
@@ -301,3 +302,25 @@ def test_details_are_short_whatever_the_judge_writes():
     reading = read(json.dumps({"helpfulness": "x" * 10_000}))
     assert reading.unscored is not None
     assert len(reading.unscored.detail) < 200
+
+
+@pytest.mark.parametrize("shape", ['{"a":%s}', "[%s]", '{"a":1,"a":%s}'])
+def test_no_depth_of_nesting_ends_in_an_error(shape):
+    before, after = shape.split("%s")
+    for depth in (*range(900, 1000), 5000):
+        text = '{"helpfulness": ' + before * depth + "1" + after * depth + "}"
+        assert score(text) is UnscoredReason.UNPARSABLE
+        assert score(text, question_of(rubric_of(), "{ " + text)) is UnscoredReason.UNPARSABLE
+        assert score('{"helpfulness": 4}', question_of(rubric_of(), text)) == 4
+
+
+def test_a_hostile_reply_to_a_hostile_answer_is_read_in_linear_time():
+    answer = '{"helpfulness": x} ' * 50_000 + '{"helpfulness": 5} ' * 50_000
+    started = perf_counter()
+    for reply in (
+        '{"helpfulness": 4} ' * 10_000,
+        '{"helpfulness": x} ' * 10_000,
+        '{"helpfulness": [' * 10_000,
+    ):
+        assert score(reply, question_of(rubric_of(), answer)) is UnscoredReason.UNPARSABLE
+    assert perf_counter() - started < 5.0  # under a second when linear, minutes when quadratic
