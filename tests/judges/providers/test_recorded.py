@@ -2,6 +2,7 @@ import csv
 import gzip
 import io
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -206,3 +207,41 @@ def test_files_that_break_off_or_are_something_else_are_problems(tmp_path, name,
     path.write_bytes(gzip.compress(raw)[:-6] if packed else raw)
     with pytest.raises(BadInput):
         recorded_judge(config(path))
+
+
+@pytest.mark.real_data
+async def test_real_recorded_scores_are_said_again_without_a_change(shared_data):
+    path = shared_data / "hanna" / "grades.csv.gz"
+    config = JudgeConfig("beluga-13b", "meta-llama", "recorded", "b", params=json.dumps({"file": str(path)}))
+    with pytest.raises(BadInput, match="beluga"):  # asked in several ways: one must be chosen
+        recorded_judge(config)
+    way = "task1_simple;mean_of_3_tries"
+    chosen = replace(config, params=json.dumps({"file": str(path), "judge_params": way}))
+    judge, asked = recorded_judge(chosen), Criterion("relevance", "?", Scale(1, 5))
+    with gzip.open(path, "rt") as lines:
+        rows = [row for row in csv.DictReader(lines) if row["judge"] == "beluga-13b"]
+    rows = [row for row in rows if row["judge_params"] == way and row["criterion"] == "relevance"]
+    assert len(rows) > 500
+    for row in rows:
+        got = await ask(judge, question(row["item_id"], row["system"], criteria=(asked,)))
+        assert got == {("relevance", 0): float(row["score"])}
+
+
+@pytest.mark.real_data
+async def test_real_recorded_preferences_keep_the_order_in_which_they_were_shown(shared_data):
+    path = shared_data / "pandalm" / "grades.csv.gz"
+    params = json.dumps({"file": str(path)})
+    judge = recorded_judge(JudgeConfig("pandalm-7b", "meta-llama", "recorded", "p", params=params))
+    asked = Criterion("overall", "?", Scale(1, 2))
+    with gzip.open(path, "rt") as lines:
+        rows = [row for row in csv.DictReader(lines) if row["judge"] == "pandalm-7b"]
+    wins = {"A": 1.0, "B": -1.0, "tie": 0.0}
+    for row in rows[:500]:
+        systems = (row["system_a"], row["system_b"])
+        pair = question(row["item_id"], *systems, kind=RubricKind.PAIRWISE, criteria=(asked,))
+        swapped = question(
+            row["item_id"], *systems[::-1], kind=RubricKind.PAIRWISE, criteria=(asked,), order=(1, 0)
+        )
+        if row["verdict"] in wins:
+            assert await ask(judge, pair) == {("overall", 0): wins[row["verdict"]]}
+            assert await ask(judge, swapped) == {("overall", 0): -wins[row["verdict"]]}
