@@ -41,6 +41,8 @@ class CalibratedScore:
 
     For pairs ``score`` is the signed preference in [-1, 1] for the first answer.
     ``score`` and ``interval`` are None where the calibration cannot honestly say anything.
+    ``interval`` is for the mean of what humans would say; ``grade_interval`` for one new human grade.
+    ``tie_probability`` is of one human's verdict on the pair.
     """
 
     score: float | None
@@ -49,6 +51,8 @@ class CalibratedScore:
     calibration_id: str | None
     status: ScoreStatus
     warnings: tuple[str, ...] = ()
+    grade_interval: tuple[float, float] | None = None
+    tie_probability: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,10 +13,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import cho_solve, cholesky
-from scipy.optimize import minimize
+from scipy.optimize import brentq, minimize
+from scipy.stats import chi2
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
+
+NAMES = ("residual", "prompt", "system")
+"""Of the variances, in the order used throughout."""
 
 _FLOOR = 1e-7  # smallest variance relative to Var(y): stands for 0 and keeps logarithms finite
 
@@ -68,6 +72,7 @@ class _Rows:
     precision: Floats
     target: Floats
     scale: float
+    used: NDArray[np.bool_]
 
 
 def fit_anchors(
@@ -89,24 +94,14 @@ def fit_anchors(
     ``start`` are variances (residual, prompt, system) to start from; without them two starts guard
     against a poor optimum.
     """
-    order = np.argsort(prompt, kind="stable")
-    fixed, systems = x.shape[1], z.shape[1]
-    scale = max(float(np.var(y)), 1e-8)
-    precision = np.zeros(fixed) if prior_precision is None else prior_precision
-    target = np.zeros(fixed) if prior_mean is None else prior_mean
-    rows = _Rows(
-        wide=np.column_stack([x, z, y])[order], known=known[order],
-        starts=np.flatnonzero(np.diff(prompt[order], prepend=-1)),
-        prompt=prompt[order], fixed=fixed, systems=systems, precision=precision, target=target, scale=scale,
-    )  # fmt: skip
-    clustered = len(rows.starts) < len(y)
-    used = np.array([True, clustered, systems > 0])
+    rows = _prepare(y, x, z, prompt, known, prior_mean, prior_precision)
+    used, scale = rows.used, rows.scale
     evaluations = 0
 
     def objective(logs: Floats) -> tuple[float, Floats]:
         nonlocal evaluations
         evaluations += 1
-        variances = _variances(logs, rows, clustered)
+        variances = _variances(logs, rows)
         solved = _solve(rows, *variances)
         return solved.reml, _gradient(rows, solved, *variances)[used]
 
@@ -124,9 +119,9 @@ def fit_anchors(
         if best is None or found.fun < best.fun - 1e-6:
             best = found
     assert best is not None
-    residual, between, system = _variances(best.x, rows, clustered)
+    residual, between, system = _variances(best.x, rows)
     solved = _solve(rows, residual, between, system)
-    names = np.array(["residual", "prompt", "system"])[used]
+    names = np.array(NAMES)[used]
     singular = tuple(str(n) for n in names[best.x < low + 1.0])
     free = (best.x > low + 1e-3) & (best.x < high - 1e-3)
     return AnchorFit(
@@ -138,11 +133,89 @@ def fit_anchors(
     )  # fmt: skip
 
 
-def _variances(logs: Floats, rows: _Rows, clustered: bool) -> tuple[float, float, float]:
+def _prepare(
+    y: Floats,
+    x: Floats,
+    z: Floats,
+    prompt: Ints,
+    known: Floats,
+    prior_mean: Floats | None,
+    prior_precision: Floats | None,
+) -> _Rows:
+    order = np.argsort(prompt, kind="stable")
+    starts = np.flatnonzero(np.diff(prompt[order], prepend=-1))
+    fixed, systems = x.shape[1], z.shape[1]
+    return _Rows(
+        wide=np.column_stack([x, z, y])[order], known=known[order], starts=starts, prompt=prompt[order],
+        fixed=fixed, systems=systems, scale=max(float(np.var(y)), 1e-8),
+        precision=np.zeros(fixed) if prior_precision is None else prior_precision,
+        target=np.zeros(fixed) if prior_mean is None else prior_mean,
+        used=np.array([True, len(starts) < len(y), systems > 0]),
+    )  # fmt: skip
+
+
+def profile_variances(
+    fit: AnchorFit,
+    *,
+    y: Floats,
+    x: Floats,
+    z: Floats,
+    prompt: Ints,
+    known: Floats,
+    prior_mean: Floats | None = None,
+    prior_precision: Floats | None = None,
+    level: float = 0.95,
+) -> dict[str, tuple[float, float]]:
+    """Profile-likelihood intervals of the variances in the model, by name; from 0 and to infinity where open.
+
+    Arguments are those ``fit`` came from.
+    """
+    rows = _prepare(y, x, z, prompt, known, prior_mean, prior_precision)
+    best = np.log(np.maximum(np.array(fit.variances), _FLOOR * rows.scale) / rows.scale)[rows.used]
+    drop = float(chi2.ppf(level, 1))
+    names = [name for name, used in zip(NAMES, rows.used, strict=True) if used]
+
+    def profiled(k: int, value: float) -> float:
+        """Rise of the criterion with the k-th variance held, less what the level allows."""
+        held = np.arange(len(best)) == k
+
+        def objective(rest: Floats) -> tuple[float, Floats]:
+            logs = np.where(held, value, 0.0)
+            logs[~held] = rest
+            variances = _variances(logs, rows)
+            solved = _solve(rows, *variances)
+            return solved.reml - fit.reml, _gradient(rows, solved, *variances)[rows.used][~held]
+
+        if held.all():
+            return objective(best[~held])[0] - drop
+        bounds = [(np.log(_FLOOR), np.log(10.0))] * (len(best) - 1)
+        guess = np.clip(best[~held], np.log(_FLOOR) + 0.5, None)
+        found = minimize(
+            objective, guess, method="L-BFGS-B", jac=True, bounds=bounds, options={"maxiter": 30}
+        )
+        return float(found.fun) - drop
+
+    intervals = {}
+    for k, name in enumerate(names):
+        low, high = np.log(_FLOOR), np.log(10.0)
+        ends = [0.0, np.inf]
+        if profiled(k, low) > 0:
+            ends[0] = rows.scale * float(
+                np.exp(brentq(lambda v, k=k: profiled(k, v), low, best[k], xtol=0.01))
+            )
+        if profiled(k, high) > 0:
+            ends[1] = rows.scale * float(
+                np.exp(brentq(lambda v, k=k: profiled(k, v), best[k], high, xtol=0.01))
+            )
+        intervals[name] = (ends[0], ends[1])
+    return intervals
+
+
+def _variances(logs: Floats, rows: _Rows) -> tuple[float, float, float]:
     values = rows.scale * np.where(logs <= np.log(_FLOOR) + 1e-9, _FLOOR, np.exp(logs))
-    residual, rest = float(values[0]), [float(v) for v in values[1:]]
-    between = rest.pop(0) if clustered else 0.0
-    return residual, between, rest.pop(0) if rest else 0.0
+    every = np.zeros(3)
+    every[rows.used] = values
+    return float(every[0]), float(every[1]), float(every[2])
 
 
 @dataclass(frozen=True, slots=True)

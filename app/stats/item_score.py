@@ -21,7 +21,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from app.stats.anchor_reml import AnchorFit, fit_anchors
+from app.stats.anchor_reml import AnchorFit, fit_anchors, profile_variances
 from app.stats.system_scores import SystemScores, place_units
 
 Floats = NDArray[np.float64]
@@ -30,6 +30,26 @@ Ints = NDArray[np.int64]
 MIN_SYSTEMS_FOR_BETWEEN = 5  # anchored systems, below which w2 is 0
 MIN_ANCHORS_FOR_LENGTH = 30
 _LENGTH_KNOWN = 0.9  # share of anchors whose length must be known
+
+
+@dataclass(frozen=True, slots=True)
+class AnchorRows:
+    """What the regression saw, in the form `anchor_reml.fit_anchors` takes."""
+
+    y: Floats
+    x: Floats
+    z: Floats
+    prompt: Ints
+    known: Floats
+    prior_mean: Floats
+    prior_precision: Floats
+
+    def intervals(self, fit: AnchorFit) -> dict[str, tuple[float, float]]:
+        """Profile-likelihood intervals of the variances of ``fit``."""
+        return profile_variances(
+            fit, y=self.y, x=self.x, z=self.z, prompt=self.prompt, known=self.known,
+            prior_mean=self.prior_mean, prior_precision=self.prior_precision,
+        )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +64,7 @@ class ItemModel:
     ``annotator_variance``: one grade around the unit's mean, NaN unknown (then inside the residual).
     ``thin_panel``: the squared slope that turns the panel's own error variance into human units.
     ``low_score``, ``high_score``: range of M_s + D_i with anchors. ``freedom``: of the t quantiles.
-    ``anchors``, ``prompts``: counts.
+    ``anchors``, ``prompts``: counts. ``rows``: what the regression saw, None once stored.
     """
 
     names: tuple[str, ...]
@@ -64,6 +84,7 @@ class ItemModel:
     freedom: float
     anchors: int
     prompts: int
+    rows: AnchorRows | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +153,7 @@ def fit_item_model(
         length_sd=length_sd, annotator_variance=annotator_variance, thin_panel=thin,
         low_score=float(placed.centre.min()), high_score=float(placed.centre.max()),
         freedom=float(max(clusters - p, 3)), anchors=len(score), prompts=clusters,
+        rows=AnchorRows(human_mean, x, z, cluster, known, prior_mean, 1.0 / prior_sd**2),
     )  # fmt: skip
 
 

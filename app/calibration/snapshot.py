@@ -1,0 +1,68 @@
+"""What a calibration rests on: the data's hash and counts, and every version that went in."""
+
+from typing import Any
+
+import numpy as np
+
+from app.calibration.design import Design
+from app.calibration.fit import Fit
+from app.calibration.frame import Frame
+
+
+def snapshot_of(design: Design) -> dict[str, Any]:
+    """Hash, counts, rubric, judge, prompt and anchor set versions, and the newest verdict, as JSON."""
+    evidence = design.evidence
+    units = np.bincount(design.judge, minlength=len(evidence.judges))
+    return {
+        "sha256": evidence.sha256,
+        "newest_verdict": str(evidence.newest_verdict),
+        "rubric_version": design.rubric_version,
+        "rubric_versions_seen": list(evidence.rubric_versions),
+        "anchor_sets": [{"name": name, "version": version} for name, version in evidence.anchor_versions],
+        "judges": [
+            {
+                "name": judge.name, "family": judge.family, "version": judge.digest(), "model": judge.model,
+                "prompt_version": judge.prompt_version, "units": int(units[j]),
+            }
+            for j, judge in enumerate(evidence.judges)
+        ],
+        "simulated": evidence.simulated,
+        "simulated_left_out": evidence.left_out,
+        "counts": {
+            "units": design.units,
+            "prompts": len(np.unique(evidence.prompt)),
+            "systems": len(evidence.systems),
+            "verdicts": len(evidence.v_unit),
+            "judged_units": int(np.isfinite(design.raw_mean).sum()),
+            "human_grades": len(evidence.h_unit),
+            "graded_units": int((design.n_human > 0).sum()),
+            "annotators": len(evidence.annotators),
+        },
+    }  # fmt: skip
+
+
+def frame_of(design: Design, fit: Fit) -> Frame:
+    """One row per unit of the evidence."""
+    evidence, scores = design.evidence, fit.scores
+    panel = np.full(design.units, np.nan)
+    if fit.panel is not None:
+        panel = fit.panel.consensus_mean + fit.panel.consensus_slope * scores.score
+    return Frame(
+        kind=str(evidence.kind), low=evidence.criterion.scale.low, high=evidence.criterion.scale.high,
+        higher_is_better=evidence.criterion.higher_is_better, simulated=evidence.simulated,
+        systems=evidence.systems, system_families=evidence.system_families,
+        stratum_values=dict(evidence.stratum_values), judges=tuple(j.name for j in evidence.judges),
+        judge_families=tuple(j.family for j in evidence.judges),
+        annotator_variance=design.annotator_variance, newest_verdict=evidence.newest_verdict,
+        judge_version_ids=evidence.judge_version_ids, unit_id=evidence.unit_id,
+        answer_id=evidence.answer_id, other_answer_id=evidence.other_answer_id, item=evidence.item,
+        prompt=evidence.prompt, system=evidence.system, other_system=evidence.other_system,
+        length=evidence.length, other_length=evidence.other_length, raw_mean=design.raw_mean,
+        panel_score=panel, reliability=scores.reliability, cell_unit=design.unit.astype(np.int32),
+        cell_judge=design.judge.astype(np.int32), cell_value=design.value,
+        cell_draws=design.draws.astype(np.int32), out_of_fold=fit.out_of_fold,
+        fold=fit.fold.astype(np.int32), full_fit=fit.full.mean, latent_variance=fit.full.latent_variance,
+        grade_variance=fit.full.grade_variance, extrapolates=fit.full.extrapolates,
+        human_mean=design.human_mean, n_human=design.n_human.astype(np.int32),
+        human_inclusion=design.human_inclusion, strata=dict(evidence.strata),
+    )  # fmt: skip
