@@ -26,7 +26,11 @@ class _Spent:
 
     def add(self, count: TokenCount) -> None:
         attempt = usage_of(
-            self.config, input_tokens=count.input, cached_tokens=count.cached, output_tokens=count.output
+            self.config,
+            input_tokens=count.input,
+            cached_tokens=count.cached,
+            written_tokens=count.written,
+            output_tokens=count.output,
         )
         self.usage = add_usage(self.usage, attempt)
 

@@ -21,11 +21,15 @@ _SECRETS = (
 
 @dataclass(frozen=True, slots=True)
 class TokenCount:
-    """Tokens of one attempt as the provider reports them; ``cached`` ones are part of ``input``."""
+    """Tokens of one attempt as the provider reports them; ``cached`` and ``written`` are part of ``input``.
+
+    ``cached`` were read from the provider's prompt cache, ``written`` were stored there.
+    """
 
     input: int = 0
     cached: int = 0
     output: int = 0
+    written: int = 0
 
     @property
     def total(self) -> int:

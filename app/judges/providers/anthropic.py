@@ -110,5 +110,10 @@ def _text(content: list[Mapping[str, Any]]) -> str:
 def _count(usage: Mapping[str, Any]) -> TokenCount:
     """Here ``input_tokens`` leaves out what was read from or written to the cache."""
     cached = whole(usage.get("cache_read_input_tokens"))
-    fresh = whole(usage.get("input_tokens")) + whole(usage.get("cache_creation_input_tokens"))
-    return TokenCount(input=fresh + cached, cached=cached, output=whole(usage.get("output_tokens")))
+    written = whole(usage.get("cache_creation_input_tokens"))
+    return TokenCount(
+        input=whole(usage.get("input_tokens")) + cached + written,
+        cached=cached,
+        output=whole(usage.get("output_tokens")),
+        written=written,
+    )
