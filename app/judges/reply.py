@@ -105,6 +105,9 @@ def _the_verdict(text: str, question: Question, prompt: Prompt) -> FoundObject |
     first = _said(verdicts[0], prompt)
     if any(_said(other, prompt) != first for other in verdicts[1:]):
         return _unparsable(f"the reply has {len(verdicts)} verdicts that differ")
+    if not any(_rationale(one.members) for one in verdicts if one.members) and shown.speak_of(prompt):
+        # An answer could list every verdict but the best one, so that only the best could be read.
+        return _unparsable("the verdict has no rationale, and the texts that were judged hold verdicts too")
     return verdicts[0]
 
 
@@ -141,16 +144,20 @@ class _TextsShown:
         squeezed = "".join(text[found.start : found.end].split())
         if any(squeezed in shown for shown in self._squeezed):
             return True
-        if found.members is None:
-            return False
+        return found.members is not None and _in_any_order(found.members) in self._decoded()
+
+    def speak_of(self, prompt: Prompt) -> bool:
+        """Whether they hold anything that looks like a verdict."""
+        keys = prompt.fixed.keys
+        if any(f'"{key}"' in shown for shown in self._texts for key in keys):
+            return True
+        return bool(self._texts) and any(repr(key) in shown for shown in self._decoded() for key in keys)
+
+    def _decoded(self) -> set[str]:
         if self._objects is None:
-            self._objects = {
-                _in_any_order(one.members)
-                for shown in self._texts
-                for one in find_objects(shown)
-                if one.members is not None
-            }
-        return _in_any_order(found.members) in self._objects
+            found = [one.members for shown in self._texts for one in find_objects(shown)]
+            self._objects = {_in_any_order(members) for members in found if members is not None}
+        return self._objects
 
 
 def _in_any_order(members: Members) -> str:
