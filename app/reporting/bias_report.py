@@ -10,9 +10,11 @@ from app.domain.ids import show_id
 from app.domain.problems import NotFound
 from app.domain.rubrics import RubricVersion
 from app.reporting.bias_words import NO_EFFECT, group_sentence, sentence
-from app.storage.calibrations import latest_calibration, list_calibrations
+from app.storage.calibrations import list_calibrations
 from app.storage.database import Database
 from app.storage.rubrics import get_rubric
+
+_RUNS_LOOKED_AT = 10  # runs of one criterion, newest first, of which some may wait or have failed
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,13 +118,16 @@ async def bias_report(
 async def _criterion(
     db: Database, project_id: int, judge: str, version: RubricVersion, name: str
 ) -> CriterionBias:
-    calibration = await latest_calibration(db, project_id, rubric=version.rubric.name, criterion=name)
-    bias = calibration.model.get("bias") if calibration else None
-    if calibration is None or bias is None:
-        runs = await list_calibrations(db, project_id, rubric=version.rubric.name, criterion=name, limit=1)
+    runs = await list_calibrations(
+        db, project_id, rubric=version.rubric.name, criterion=name, limit=_RUNS_LOOKED_AT
+    )
+    # A run that was refused for lack of anchors still tells what needs none: position, gaps, repeats.
+    calibration = next((run for run in runs.items if "bias" in run.model), None)
+    if calibration is None:
         waiting = any(run.status in (RunStatus.QUEUED, RunStatus.RUNNING) for run in runs.items)
         status = "running" if waiting else "not_calibrated"
         return CriterionBias(name, status, None, None, None, None, None, ())
+    bias = calibration.model["bias"]
     mine = [entry for entry in bias["judges"] if entry["name"] == judge]
     return _shown(name, calibration, bias, mine)
 
