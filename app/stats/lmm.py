@@ -279,7 +279,7 @@ def _components(
                 correlation=correlation,
                 covariance=covariance,
                 levels=term.levels,
-                used=int(np.unique(term.codes[term.codes >= 0]).size),
+                used=int(np.count_nonzero(np.bincount(term.codes[term.codes >= 0]))),
                 singular=singular,
                 identified=all(flags[t]),
             )

@@ -15,14 +15,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import scipy.sparse as sp
 from scipy.linalg import lapack
 
-from app.stats.lmm_design import Block, Floats, Ints, Sparse, Term, csr
-from app.stats.lmm_elimination import Elimination, Nested, NoFactor, Scalar, level_sums
-
-CHUNK = 1 << 20
-"""Rows per pass over the data: bounds the memory of the sparse border."""
+from app.stats.lmm_design import Block, Floats, Ints, Sparse, Term
+from app.stats.lmm_elimination import Elimination, Nested, NoFactor, Scalar
+from app.stats.lmm_rows import borders, gram, level_sums
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -75,57 +72,34 @@ class Criterion:
         self.elimination = self._collect(y, X, weights, used)
 
     def _collect(self, y: Floats, X: Any, weights: Floats, used: Ints) -> Elimination:
-        gram = np.zeros((self.d, self.d))
-        large = [b for b in (self.big, self.cell) if b is not None]
-        sums: Any = None
+        total = np.zeros((self.d, self.d))
+        finest = self.big if self.cell is None else self.cell
         counts: Any = 0.0
-        finest = large[-1] if large else None
-        for a in range(0, len(used), CHUNK):
-            rows = used[a : a + CHUNK]
-            whole: Any = slice(None) if len(rows) == len(weights) else rows
-            root = np.sqrt(weights[whole])
-            border = self.border(y[whole], X[whole], root, whole)
-            gram += _gram(border, self.q if not sp.issparse(X) else self.q + self.p)
+        sums: Any = None
+        for rows, border, root in borders(
+            y=y,
+            X=X,
+            weights=weights,
+            used=used,
+            terms=self.terms,
+            blocks=self.blocks,
+            offsets=self.offsets,
+            q=self.q,
+        ):
+            sparse = border.matrix()
+            total += gram(border, sparse)
             if finest is not None:
                 block = self.blocks[finest]
                 term = self.terms[block.term]
-                z = None if term.values is None else term.values[whole, block.effects[0]]
-                m, s = level_sums(term.codes[whole], z, root, block.levels, border)
+                z = None if term.values is None else term.values[rows, block.effects[0]]
+                m, s = level_sums(term.codes[rows], z, root, block.levels, border, sparse)
                 counts = counts + m
                 sums = s if sums is None else sums + s
         if self.big is None:
-            return NoFactor(gram)
+            return NoFactor(total)
         if self.cell is None:
-            return Scalar(gram, counts, sums)
-        return Nested(gram, counts, sums, self.parent, self.blocks[self.big].levels)
-
-    def border(self, y: Floats, X: Any, root: Floats, rows: Any) -> Sparse:
-        """Rows of [Z, X, y] times ``root``, as CSR (n, d)."""
-        parts: list[Any] = []
-        n = len(y)
-        index: list[Any] = []
-        data: list[Floats] = []
-        for b, offset in self.offsets.items():
-            block = self.blocks[b]
-            term = self.terms[block.term]
-            codes = term.codes[rows]
-            present = codes >= 0
-            weight = np.where(present, root, 0.0)
-            base = offset + np.where(present, codes, 0) * block.size
-            for j, effect in enumerate(block.effects):
-                index.append((base + j).astype(np.int32))
-                data.append(weight if term.values is None else weight * term.values[rows, effect])
-        width = len(index)
-        if width:
-            pointer = np.arange(0, n * width + 1, width)
-            flat = (np.column_stack(data).ravel(), np.column_stack(index).ravel(), pointer)
-            parts.append(csr(flat, shape=(n, self.q)))
-        if self.p and sp.issparse(X):
-            parts.append(csr(X).multiply(root[:, None]).tocsr())
-        elif self.p:
-            parts.append(csr(X * root[:, None]))
-        parts.append(csr((y * root)[:, None]))
-        return csr(sp.hstack(parts, format="csr"))
+            return Scalar(total, counts, sums)
+        return Nested(total, counts, sums, self.parent, self.blocks[self.big].levels)
 
     def lambdas(self, theta: Floats) -> list[Floats]:
         """Lower-triangular Lambda of every block."""
@@ -233,20 +207,6 @@ def symmetric_inverse(lower: Floats) -> Floats:
     if info != 0:
         raise np.linalg.LinAlgError("singular Cholesky factor")
     return np.asarray(np.tril(inverse) + np.tril(inverse, -1).T)
-
-
-def _gram(border: Sparse, sparse_columns: int) -> Floats:
-    """W'W; the dense columns at the end go through BLAS."""
-    left = csr(border[:, :sparse_columns])
-    right = border[:, sparse_columns:].toarray()
-    d = border.shape[1]
-    out = np.zeros((d, d))
-    out[:sparse_columns, :sparse_columns] = (left.T @ left).toarray()
-    cross = np.asarray(left.T @ right)
-    out[:sparse_columns, sparse_columns:] = cross
-    out[sparse_columns:, :sparse_columns] = cross.T
-    out[sparse_columns:, sparse_columns:] = right.T @ right
-    return out
 
 
 def choose_large(terms: Sequence[Term], blocks: Sequence[Block]) -> tuple[int | None, int | None, Ints]:

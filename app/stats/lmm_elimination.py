@@ -10,7 +10,7 @@ in it (items, judge x item). Source: the block-arrow Cholesky of Bates and DebRo
 Anal. 91), with sums over levels of equal weight collected once.
 """
 
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 
@@ -61,7 +61,7 @@ class OuterSums:
     def __init__(self, m: Floats, s: Sparse) -> None:
         self.m = m
         d = s.shape[1]
-        values, member, self.multiplicity = np.unique(m, return_inverse=True, return_counts=True)
+        values, member, self.multiplicity = distinct(m)
         self.distinct = values
         if len(values) <= MAX_CLASSES:
             self.nodes = values
@@ -90,6 +90,19 @@ class OuterSums:
     def inner(self, f: Floats, weight: Floats) -> float:
         """sum_i f_i s_i' weight s_i."""
         return float(f @ (self.sums @ weight.ravel()))
+
+
+def distinct(m: Floats) -> tuple[Floats, Ints, Ints]:
+    """Distinct values ascending, which one each entry has, and how often each occurs (fast for counts)."""
+    if len(m) and m.max() < 4 * len(m) + 1024 and (m == np.floor(m)).all():
+        whole = m.astype(np.intp)
+        often = np.bincount(whole)
+        values = np.flatnonzero(often)
+        place = np.zeros(len(often), dtype=np.intp)
+        place[values] = np.arange(len(values))
+        return values.astype(np.float64), place[whole], often[values]
+    unique, member, often = np.unique(m, return_inverse=True, return_counts=True)
+    return np.asarray(unique, dtype=np.float64), member, often
 
 
 def _chunks(index: Ints, d: int) -> list[Ints]:
@@ -157,10 +170,11 @@ class Nested:
 
     def __init__(self, gram: Floats, m: Floats, s: Sparse, parent: Ints, items: int) -> None:
         self.gram, self.m, self.s, self.parent, self.items = gram, m, s, parent, items
+        self._kept: tuple[float, Floats, Floats] | None = None
         self.seen = np.flatnonzero(m > 0)
         seen_sums = s if len(self.seen) == len(m) else csr(s[self.seen])
         self.outer = OuterSums(m[self.seen], seen_sums)
-        self.classes, self.member = np.unique(m[self.seen], return_inverse=True)
+        self.classes, self.member, _ = distinct(m[self.seen])
         if len(self.classes) > MAX_CLASSES:
             self.classes, self.member = m[self.seen], np.arange(len(self.seen))
         owner = parent[self.seen]
@@ -174,7 +188,12 @@ class Nested:
         )
 
     def item_sums(self, theta: Floats) -> tuple[Floats, Floats]:
-        """D (items,) and R (items, d)."""
+        """D (items,) and R (items, d); the last answer is kept, as value and gradient follow each other."""
+        if self._kept is None or self._kept[0] != theta[1]:
+            self._kept = (float(theta[1]), *self._item_sums(theta))
+        return self._kept[1], self._kept[2]
+
+    def _item_sums(self, theta: Floats) -> tuple[Floats, Floats]:
         shrink = 1 / (1 + theta[1] ** 2 * self.classes)
         totals = np.asarray(self.item_counts @ (self.classes * shrink))
         return totals, np.asarray(self.spread @ shrink).reshape(self.items, -1)
@@ -205,18 +224,3 @@ class Nested:
         by_cell -= outer.inner(2 * f / (1 + f * f * outer.nodes) ** 2, weight)
         by_cell += float((t**4 * d_totals * u * u * own - 2 * t * t * u * cross).sum())
         return np.array([by_item, by_cell])
-
-
-def level_sums(
-    codes: Ints, z: Floats | None, root: Floats, levels: int, border: Any
-) -> tuple[Floats, Sparse]:
-    """Level weights m (levels,) and sums (levels, d) of one factor; ``border`` is already times ``root``."""
-    n = len(codes)
-    present = codes >= 0
-    value = root if z is None else root * z
-    value = np.where(present, value, 0.0)
-    pick = csr((value, np.where(present, codes, 0), np.arange(n + 1)), shape=(n, levels))
-    m: Floats = np.bincount(np.where(present, codes, 0), weights=value**2, minlength=levels).astype(
-        np.float64
-    )
-    return m, csr(pick.T @ border)

@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 
 from app.stats.lmm_criterion import Criterion
-from app.stats.lmm_design import Floats, Sparse, csr
-from app.stats.lmm_elimination import Nested, Scalar
+from app.stats.lmm_design import Floats
+from app.stats.lmm_elimination import Nested, OuterSums, Scalar
 
 CONFOUNDED = 1e-9
 """Part of a term's own second moment that must be left after the fixed effects."""
@@ -154,26 +154,16 @@ def _large_sums(criterion: Criterion) -> dict[int, _Large]:
     elimination = criterion.elimination
     out: dict[int, _Large] = {}
     if isinstance(elimination, Scalar) and criterion.big is not None:
-        out[criterion.big] = _sums(elimination.m, elimination.s)
+        out[criterion.big] = _of_outer(elimination.m, elimination.outer)
     if isinstance(elimination, Nested) and criterion.big is not None and criterion.cell is not None:
-        out[criterion.cell] = _sums(elimination.m, elimination.s)
-        m, s = parent_sums(elimination)
-        out[criterion.big] = _sums(m, s)
+        out[criterion.cell] = _of_outer(elimination.m, elimination.outer)
+        totals, sums = elimination.item_sums(np.zeros(2))
+        out[criterion.big] = _Large(m=totals, outer=sums.T @ sums, weighted=sums.T @ (sums * totals[:, None]))
     return out
 
 
-def parent_sums(elimination: Nested) -> tuple[Floats, Sparse]:
-    """Level weights and sums of the items from those of their cells."""
-    seen = elimination.seen
-    owner = elimination.parent[seen]
-    pick = csr((np.ones(len(seen)), (owner, seen)), shape=(elimination.items, len(elimination.m)))
-    return np.asarray(pick @ elimination.m), csr(pick @ elimination.s)
-
-
-def _sums(m: Floats, s: Sparse) -> _Large:
-    outer = np.asarray((s.T @ s).toarray())
-    scaled = csr(s.multiply(m[:, None]))
-    return _Large(m=m, outer=outer, weighted=np.asarray((s.T @ scaled).toarray()))
+def _of_outer(m: Floats, outer: OuterSums) -> _Large:
+    return _Large(m=m, outer=outer.combine(np.ones(len(outer.nodes))), weighted=outer.combine(outer.nodes))
 
 
 def _parent_cell(criterion: Criterion, inverse: Floats, large: dict[int, _Large]) -> float:
@@ -181,10 +171,9 @@ def _parent_cell(criterion: Criterion, inverse: Floats, large: dict[int, _Large]
     elimination = criterion.elimination
     if not isinstance(elimination, Nested) or criterion.big is None or criterion.cell is None:
         raise AssertionError("only nested factors have a parent")
-    _, sums = parent_sums(elimination)
-    seen = elimination.seen
-    m = elimination.m[seen]
-    cells = csr(elimination.s[seen]).multiply(m[:, None]).tocsr()
-    cross = np.asarray((cells.T @ sums[elimination.parent[seen]]).toarray())
+    _, sums = elimination.item_sums(np.zeros(2))
+    weighted = np.asarray(elimination.spread @ elimination.classes).reshape(sums.shape)
+    cross = weighted.T @ sums
     a, b = inverse @ large[criterion.cell].outer, inverse @ large[criterion.big].outer
-    return float((m**2).sum() - 2 * np.trace(inverse @ cross) + np.trace(a @ b))
+    squares = float((elimination.m**2).sum())
+    return float(squares - 2 * np.trace(inverse @ cross) + np.trace(a @ b))

@@ -1,0 +1,270 @@
+"""CPU seconds and memory of the mixed-model engine, beside statsmodels and lme4, on judge-shaped data.
+
+    python benchmarks/engine.py                  # 5k, 50k, 500k rows; lme4 if Rscript has it; statsmodels at 5k
+    python benchmarks/engine.py --rows 5e6       # other sizes
+    python benchmarks/engine.py --no-references  # our engine only
+
+Every figure comes from a process of its own, one thread, from raw columns (codes and floats) to fixed effects,
+standard errors and variance components. CPU seconds (user + system) of the fit, the fastest of a few repeats;
+memory is the process's peak. Data: items x 2 answers (2 of 20 systems) x 8 judges x 2 positions, half of the
+items also with 2 human grades per answer (30 annotators), a tenth of the rows missing. Models:
+
+    A  34 fixed effects + (1|item) + (1|system)          B  A + (0+human|annotator)
+    C  B + (1|judge:item)                                D  1+pos+loglen+own + (1+pos+loglen|judge) + (1|item) + (1|system)
+"""
+
+import argparse
+import json
+import os
+import resource
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ[_name] = "1"
+
+import numpy as np  # noqa: E402  (the thread settings must come first)
+
+JUDGES, SYSTEMS, ANNOTATORS = 8, 20, 30
+
+
+def world(rows: float, seed: int = 1) -> dict[str, np.ndarray]:
+    """Columns of the benchmark data with about ``rows`` rows."""
+    rng = np.random.default_rng(seed)
+    items = round(rows / ((JUDGES * 4 + 2) * 0.9))
+    shown = np.argsort(rng.random((items, SYSTEMS)), axis=1)[:, :2]
+    length = rng.normal(size=(items, 2)) + 0.1 * (shown - 9.5) / 6
+    grid = np.indices((items, 2, JUDGES, 2), dtype=np.int32).reshape(4, -1)
+    item, answer, judge, pos = grid[:, rng.random(grid.shape[1]) < 0.9]
+    graded = np.flatnonzero(rng.random(items) < 0.5).astype(np.int32)
+    who = np.argsort(rng.random((graded.size, ANNOTATORS)), axis=1)[:, :2]
+    human_item, human_answer = np.repeat(graded, 4), np.tile(np.repeat([0, 1], 2), graded.size)
+    annotator = who[np.repeat(np.arange(graded.size), 4), np.tile([0, 1], 2 * graded.size)]
+    keep = rng.random(human_item.size) < 0.9
+    count = int(keep.sum())
+    item = np.concatenate([item, human_item[keep]])
+    answer = np.concatenate([answer, human_answer[keep]])
+    pos = np.concatenate([pos, np.zeros(count, np.int32)]).astype(float)
+    annotator = np.concatenate([np.full(judge.size, -1), annotator[keep]])
+    judge = np.concatenate([judge, np.full(count, JUDGES, np.int32)])
+    system = shown[item, answer]
+    loglen = length[item, answer]
+    own = ((system % 10) == judge).astype(float)
+    severity = np.array([3.6, 3.2, 3.9, 3.4, 3.1, 3.7, 3.5, 3.0, 3.3])
+    by_pos = np.array([0.15, 0.05, -0.1, 0.2, 0.08, 0.0, 0.12, -0.05, 0.0])
+    by_length = np.array([0.20, 0.10, 0.30, 0.15, 0.05, 0.25, 0.18, 0.12, 0.08])
+    by_own = np.array([0.25, 0.10, 0.30, 0.05, 0.20, 0.15, 0.0, 0.35, 0.0])
+    y = severity[judge] + by_pos[judge] * pos + by_length[judge] * loglen + by_own[judge] * own
+    y += 0.55 * rng.normal(size=items)[item] + 0.40 * rng.normal(size=SYSTEMS)[system]
+    y += np.where(annotator >= 0, 0.30 * rng.normal(size=ANNOTATORS)[annotator], 0.0)
+    y += 0.35 * rng.normal(size=(items, JUDGES + 1))[item, judge] + 0.70 * rng.normal(size=item.size)
+    order = rng.permutation(item.size)
+    columns = {
+        "y": y,
+        "item": item.astype(np.int64),
+        "system": system.astype(np.int64),
+        "judge": judge.astype(np.int64),
+        "annotator": annotator.astype(np.int64),
+        "pos": pos,
+        "loglen": loglen,
+        "own": own,
+    }
+    return {name: column[order] for name, column in columns.items()}
+
+
+def fixed_columns(d: dict[str, np.ndarray]):
+    """The sparse 34-column fixed part of models A to C: everything by judge."""
+    import scipy.sparse as sp
+
+    n, judge = d["y"].size, d["judge"]
+    human = judge == JUDGES
+    parts = [(judge, np.ones(n)), (judge, d["loglen"]), (judge, np.where(human, 0, d["pos"])), (judge, d["own"])]
+    widths = [JUDGES + 1, JUDGES + 1, JUDGES, JUDGES]
+    offset, index, value = 0, [], []
+    for (code, x), width in zip(parts, widths, strict=True):
+        index.append(np.where(code < width, offset + code, offset))
+        value.append(np.where(code < width, x, 0.0))
+        offset += width
+    flat = (np.column_stack(value).ravel(), np.column_stack(index).ravel(), np.arange(0, 4 * n + 1, 4))
+    return sp.csr_array(flat, shape=(n, offset))
+
+
+def fit_ours(d: dict[str, np.ndarray], model: str):
+    from app.stats.lmm import RandomTerm, fit_lmm
+
+    item = RandomTerm(name="item", codes=d["item"])
+    system = RandomTerm(name="system", codes=d["system"])
+    if model == "D":
+        X = np.column_stack([np.ones(d["y"].size), d["pos"], d["loglen"], d["own"]])
+        slopes = np.column_stack([d["pos"], d["loglen"]])
+        groups = [item, system, RandomTerm(name="judge", codes=d["judge"], columns=slopes)]
+    else:
+        X = fixed_columns(d)
+        groups = [item, system]
+        if model in "BC":
+            groups.append(RandomTerm(name="annotator", codes=d["annotator"]))
+        if model == "C":
+            groups.append(RandomTerm(name="cell", codes=d["item"] * (JUDGES + 1) + d["judge"]))
+    return fit_lmm(y=d["y"], X=X, groups=groups)
+
+
+def run_ours(model: str, rows: float, repeats: int) -> dict[str, float]:
+    d = world(rows)
+    base = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    best = np.inf
+    for _ in range(repeats):
+        start = time.process_time()
+        fit = fit_ours(d, model)
+        best = min(best, time.process_time() - start)
+    from app.stats.lmm_inference import contrast
+
+    start = time.process_time()
+    contrast(fit, L=np.eye(len(fit.names))[[0, -1]])
+    inference = time.process_time() - start
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return {
+        "cpu": best,
+        "df": inference,
+        "mb": peak,
+        "data_mb": base,
+        "n": fit.n,
+        "deviance": fit.deviance,
+        "evaluations": fit.optimiser.evaluations,
+        "converged": fit.converged,
+        "beta0": fit.beta[0],
+        "se0": fit.standard_errors[0],
+    }
+
+
+def run_statsmodels(model: str, rows: float) -> dict[str, float]:
+    import warnings
+
+    import scipy.sparse as sp
+    from statsmodels.regression.mixed_linear_model import MixedLM, VCSpec
+
+    if model == "D":
+        raise SystemExit("crossed correlated slopes are not possible there")
+    d = world(rows)
+    n = d["y"].size
+    start = time.process_time()
+
+    def dummies(code: np.ndarray, levels: int) -> sp.csr_matrix:
+        return sp.csr_matrix((np.where(code >= 0, 1.0, 0.0), (np.arange(n), np.maximum(code, 0))), shape=(n, levels))
+
+    parts = {"item": d["item"], "system": d["system"]}
+    if model in "BC":
+        parts["annotator"] = d["annotator"]
+    if model == "C":
+        parts["cell"] = np.unique(d["item"] * (JUDGES + 1) + d["judge"], return_inverse=True)[1]
+    names = list(parts)
+    mats = [[dummies(code, int(code.max()) + 1)] for code in parts.values()]
+    columns = [[[f"{name}{k}" for k in range(mats[i][0].shape[1])]] for i, name in enumerate(names)]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        fit = MixedLM(
+            d["y"],
+            fixed_columns(d).toarray(),
+            groups=np.ones(n),
+            exog_vc=VCSpec(names, columns, mats),
+            use_sparse=True,
+        ).fit(method="lbfgs")
+    cpu = time.process_time() - start
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return {"cpu": cpu, "mb": peak, "n": n, "deviance": -2 * float(fit.llf), "beta0": float(fit.params[0])}
+
+
+R_SCRIPT = r"""
+suppressMessages(library(lme4)); a <- commandArgs(TRUE); d <- read.csv(a[1]); model <- a[2]
+for (j in 0:8) d[[paste0("j", j)]] <- as.numeric(d$judge == j)
+for (j in 0:7) d[[paste0("p", j)]] <- d$pos * (d$judge == j)
+for (j in 0:8) d[[paste0("l", j)]] <- d$loglen * (d$judge == j)
+for (j in 0:7) d[[paste0("f", j)]] <- d$own * (d$judge == j)
+x <- c(paste0("j", 0:8), paste0("p", 0:7), paste0("l", 0:8), paste0("f", 0:7))
+d$human <- as.numeric(d$annotator >= 0); d$annotator <- factor(pmax(d$annotator, 0))
+d$cell <- factor(d$item * 9 + d$judge); d$item <- factor(d$item); d$system <- factor(d$system); d$judge <- factor(d$judge)
+re <- c(A = "(1|item)+(1|system)", B = "(1|item)+(1|system)+(0+human|annotator)",
+        C = "(1|item)+(1|system)+(0+human|annotator)+(1|cell)")
+f <- if (model == "D") "y ~ pos + loglen + own + (1 + pos + loglen | judge) + (1 | item) + (1 | system)" else
+     paste("y ~ 0 +", paste(x, collapse = "+"), "+", re[[model]])
+t <- system.time(m <- suppressWarnings(suppressMessages(lmer(as.formula(f), d, control = lmerControl(
+  calc.derivs = FALSE, check.conv.singular = "ignore")))))
+rss <- as.numeric(sub("[^0-9]*([0-9]+).*", "\\1", grep("VmHWM", readLines("/proc/self/status"), value = TRUE))) / 1024
+cat(sprintf('{"cpu": %.6f, "mb": %.1f, "n": %d, "deviance": %.10f, "beta0": %.12f, "se0": %.12f}\n',
+            t[["user.self"]] + t[["sys.self"]], rss, nrow(d), REMLcrit(m), fixef(m)[[1]], sqrt(vcov(m)[1, 1])))
+"""
+
+
+def child(arguments: list[str], timeout: float) -> dict[str, float] | None:
+    """Run one measurement in its own process; None if it failed or took too long."""
+    try:
+        done = subprocess.run(arguments, capture_output=True, text=True, timeout=timeout, check=False)
+    except subprocess.TimeoutExpired:
+        return None
+    lines = done.stdout.strip().splitlines()
+    if done.returncode != 0 or not lines:
+        print(done.stderr.strip()[-500:], file=sys.stderr)
+        return None
+    return json.loads(lines[-1])
+
+
+def write_csv(path: Path, d: dict[str, np.ndarray]) -> None:
+    formats = ["%.17g" if c.dtype.kind == "f" else "%d" for c in d.values()]
+    np.savetxt(path, np.column_stack(list(d.values())), fmt=formats, delimiter=",", header=",".join(d), comments="")
+
+
+def show(engine: str, model: str, result: dict[str, float] | None, reference: dict[str, float] | None) -> None:
+    if result is None:
+        print(f"| {model} | {engine} | failed or out of time |  |  |  |  |", flush=True)
+        return
+    ratio = "" if reference is None else f"{result['cpu'] / reference['cpu']:.0f}x"
+    gap = "" if reference is None else f"{result['deviance'] - reference['deviance']:+.1e}"
+    print(
+        f"| {model} | {engine} | {int(result['n']):,} | {result['cpu']:.3f} | {result['mb']:.0f} | {ratio} | {gap} |",
+        flush=True,
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rows", type=float, nargs="+", default=[5e3, 5e4, 5e5])
+    parser.add_argument("--models", default="ABCD")
+    parser.add_argument("--no-references", action="store_true")
+    parser.add_argument("--timeout", type=float, default=900.0, help="seconds for one reference fit")
+    parser.add_argument("--one", nargs=3, metavar=("ENGINE", "MODEL", "ROWS"), help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.one:
+        engine, model, rows = options.one
+        if engine == "ours":
+            print(json.dumps(run_ours(model, float(rows), 5 if float(rows) < 2e5 else 2), default=float))
+        else:
+            print(json.dumps(run_statsmodels(model, float(rows)), default=float))
+        return
+    rscript = shutil.which("Rscript")
+    print("| model | engine | rows | CPU s | peak MB | slower than ours | deviance - ours |")
+    print("|---|---|---|---|---|---|---|")
+    me = [sys.executable, str(Path(__file__).resolve()), "--one"]
+    with tempfile.TemporaryDirectory() as folder:
+        script = Path(folder) / "fit.R"
+        script.write_text(R_SCRIPT)
+        for rows in options.rows:
+            csv = Path(folder) / "data.csv"
+            if rscript and not options.no_references and rows <= 5e5:
+                write_csv(csv, world(rows))
+            for model in options.models:
+                ours = child([*me, "ours", model, str(rows)], 3600)
+                show("venire", model, ours, None)
+                if options.no_references or ours is None:
+                    continue
+                if rows <= 1e4 and model in "AB":
+                    show("statsmodels", model, child([*me, "statsmodels", model, str(rows)], options.timeout), ours)
+                if rscript and rows <= 5e5:
+                    show("lme4", model, child([rscript, str(script), str(csv), model], options.timeout), ours)
+
+
+if __name__ == "__main__":
+    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+    main()
