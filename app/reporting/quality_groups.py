@@ -1,0 +1,73 @@
+"""Which units make up which row of a quality table."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.calibration.frame import Frame
+from app.domain.problems import BadInput, Problem
+from app.reporting.graded_units import GradedUnits
+
+Ints = NDArray[np.int64]
+
+MOST_ROWS = 2_000
+_STRATUM = "stratum."
+
+
+@dataclass(frozen=True, slots=True)
+class Groups:
+    """Rows of a table: ``code`` (n,) per row of the units, and what each code stands for."""
+
+    code: Ints
+    systems: tuple[str | None, ...]
+    strata: tuple[Mapping[str, str | None], ...]
+
+
+def group_units(units: GradedUnits, by: Sequence[str]) -> Groups:
+    """Code the rows that ``by`` asks for; combinations that do not occur have no row.
+
+    Raises
+    ------
+    BadInput
+        If ``by`` names something unknown, or would give more than `MOST_ROWS` rows.
+    """
+    names = list(dict.fromkeys(by))
+    _check_names(names, units.frame)
+    code = np.zeros(units.system.size, dtype=np.int64)
+    for name in names:
+        part = units.system if name == "system" else units.strata[name.removeprefix(_STRATUM)] + 1
+        code = code * (int(part.max()) + 1 if part.size else 1) + part
+    present, code = np.unique(code, return_inverse=True)
+    if present.size > MOST_ROWS:
+        text = f"would give {present.size} rows, {MOST_ROWS} are the most"
+        raise BadInput("too many rows", [Problem(text, path="query.by", value=list(by))])
+    first = np.zeros(present.size, dtype=np.int64)
+    first[code[::-1]] = np.arange(code.size)[::-1]
+    systems = tuple(units.frame.systems[units.system[row]] if "system" in names else None for row in first)
+    strata = tuple(
+        {
+            name.removeprefix(_STRATUM): _stratum_value(units, name.removeprefix(_STRATUM), int(row))
+            for name in names
+            if name != "system"
+        }
+        for row in first
+    )
+    return Groups(code, systems, strata)
+
+
+def _check_names(names: Sequence[str], frame: Frame) -> None:
+    known = ["system", *(f"{_STRATUM}{name}" for name in frame.stratum_values)]
+    wrong = [
+        Problem(f"is none of {', '.join(known)}", path="query.by", value=name)
+        for name in names
+        if name not in known
+    ]
+    if wrong:
+        raise BadInput("there is nothing to group by", wrong)
+
+
+def _stratum_value(units: GradedUnits, name: str, row: int) -> str | None:
+    code = int(units.strata[name][row])
+    return None if code < 0 else units.frame.stratum_values[name][code]

@@ -1,0 +1,176 @@
+"""Corrected quality of systems and strata: GET /quality."""
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from app.calibration.design import build_design
+from app.calibration.frame import Frame
+from app.domain.calibration import Calibration
+from app.domain.ids import show_id
+from app.domain.problems import NotFound
+from app.reporting.graded_units import GradedUnits, graded_units, raw_units
+from app.reporting.quality_groups import group_units
+from app.reporting.quality_rows import QualityRow, quality_rows, stale_row
+from app.reporting.quality_words import table_warnings
+from app.stats.rectifier import Population
+from app.storage import ledger
+from app.storage.calibrations import get_frame, latest_calibration
+from app.storage.database import Database
+from app.storage.evidence import load_evidence
+from app.storage.rubrics import get_rubric
+
+_KEPT_FRAMES = 8
+
+
+@dataclass(frozen=True, slots=True)
+class QualityTable:
+    """The rows of one criterion.
+
+    ``newer_verdicts`` came after the calibration's snapshot, and are not in. ``power_tuning`` is how much
+    of a difference between panel scores is taken over (0: human grades alone), ``panel_correlation`` how
+    the panel's scores follow the human grades within rows; None without a calibration.
+    """
+
+    rubric: str
+    rubric_version: int
+    criterion: str
+    kind: str
+    scale: tuple[float, float]
+    higher_is_better: bool
+    level: float
+    population: Population
+    calibration_id: str | None
+    calibrated_at: datetime | None
+    simulated: bool
+    newer_verdicts: int
+    power_tuning: float | None
+    panel_correlation: float | None
+    warnings: tuple[str, ...]
+    rows: tuple[QualityRow, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """A criterion's newest calibration, arranged."""
+
+    calibration: Calibration
+    units: GradedUnits
+
+
+class Quality:
+    """Quality tables and what they are made from, with the newest frames kept in memory."""
+
+    def __init__(self, db: Database) -> None:
+        self.db = db
+        self._kept: OrderedDict[int, GradedUnits] = OrderedDict()
+
+    async def table(
+        self,
+        project_id: int,
+        *,
+        rubric: str,
+        criterion: str,
+        by: Sequence[str] = ("system",),
+        level: float = 0.95,
+        population: Population = "stream",
+    ) -> QualityTable:
+        """The quality table.
+
+        Parameters
+        ----------
+        by
+            ``system`` and ``stratum.<name>``, in any combination; empty gives one row for everything.
+        population
+            ``stream``: the answers stand for more like them. ``these_units``: they are all there is.
+
+        Raises
+        ------
+        NotFound
+            If there is no such rubric or criterion.
+        BadInput
+            If ``by`` names something unknown, or would give more than `MOST_ROWS` rows.
+        """
+        version = await get_rubric(self.db, project_id, rubric)
+        if version is None:
+            raise NotFound("rubric", rubric)
+        if criterion not in {one.name for one in version.rubric.criteria}:
+            raise NotFound("criterion", criterion)
+        ready = await self.ready(project_id, rubric, criterion)
+        calibration = None if ready is None else ready.calibration
+        units = await self._uncalibrated(project_id, rubric, criterion) if ready is None else ready.units
+        groups = await asyncio.to_thread(group_units, units, by)
+        rows, quality = await asyncio.to_thread(
+            quality_rows, units, groups, level, population, ready is not None
+        )
+        warnings = table_warnings(units.frame, units.anchoring, quality) if quality is not None else ()
+        newer = 0 if ready is None else await self.newer(project_id, rubric, criterion, units.frame)
+        stale = calibration is not None and calibration.snapshot.get("rubric_version") != version.version
+        frame = units.frame
+        return QualityTable(
+            rubric=rubric,
+            rubric_version=version.version,
+            criterion=criterion,
+            kind=version.rubric.kind.value,
+            scale=(0.0, 1.0) if units.pairwise else (frame.low, frame.high),
+            higher_is_better=True if units.pairwise else frame.higher_is_better,
+            level=level,
+            population=population,
+            calibration_id=None if calibration is None else show_id("c", calibration.id),
+            calibrated_at=None if calibration is None else calibration.finished_at,
+            simulated=frame.simulated,
+            newer_verdicts=newer,
+            power_tuning=None if quality is None else quality.means.power.lam,
+            panel_correlation=None if quality is None else quality.means.power.correlation,
+            warnings=(*_about_calibration(calibration, newer, stale), *warnings),
+            rows=tuple(stale_row(row) for row in rows) if stale else rows,
+        )
+
+    async def ready(self, project_id: int, rubric: str, criterion: str) -> Ready | None:
+        """The newest calibration that is done, with its frame arranged; None if there is none."""
+        calibration = await latest_calibration(self.db, project_id, rubric=rubric, criterion=criterion)
+        if calibration is None:
+            return None
+        if calibration.id not in self._kept:
+            raw = await get_frame(self.db, project_id, calibration.id)
+            if raw is None:
+                return None
+            self._kept[calibration.id] = await asyncio.to_thread(lambda: graded_units(Frame.from_bytes(raw)))
+            while len(self._kept) > _KEPT_FRAMES:
+                self._kept.popitem(last=False)
+        self._kept.move_to_end(calibration.id)
+        return Ready(calibration, self._kept[calibration.id])
+
+    async def newer(self, project_id: int, rubric: str, criterion: str, frame: Frame) -> int:
+        """How many verdicts on the criterion came after the frame's snapshot."""
+        if await self.db.read(ledger.newest) <= frame.newest_verdict:
+            return 0
+        later = await load_evidence(
+            self.db,
+            project_id,
+            rubric,
+            criterion,
+            after_verdict=frame.newest_verdict,
+            simulated=frame.simulated,
+        )
+        return len(later.v_unit)
+
+    async def _uncalibrated(self, project_id: int, rubric: str, criterion: str) -> GradedUnits:
+        evidence = await load_evidence(self.db, project_id, rubric, criterion)
+        return await asyncio.to_thread(lambda: raw_units(build_design(evidence)))
+
+
+def _about_calibration(calibration: Calibration | None, newer: int, stale: bool) -> tuple[str, ...]:
+    if calibration is None:
+        return ("this criterion has not been calibrated: upload human grades and calibrate",)
+    said = []
+    if stale:
+        said.append(
+            f"calibrated under version {calibration.snapshot.get('rubric_version')} of the rubric, "
+            "which has changed since"
+        )
+    if newer:
+        said.append(f"{newer} verdicts came after this calibration and are not in these numbers")
+    return tuple(said)

@@ -1,0 +1,132 @@
+"""One row of a quality table: what is known of a system or a stratum, on the criterion's own scale."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.domain.calibration import ScoreStatus
+from app.reporting.graded_units import GradedUnits
+from app.reporting.quality_groups import Groups
+from app.reporting.quality_words import row_status
+from app.stats.group_quality import GroupQuality, group_quality
+from app.stats.rectifier import Population
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class QualityRow:
+    """One system, stratum or both. Values are on the criterion's own scale, for pairs win rates in [0, 1].
+
+    ``rectifier`` is ``corrected`` - ``raw_mean``. What cannot be said is None, with ``status`` and
+    ``warnings`` saying why.
+    """
+
+    system: str | None
+    strata: Mapping[str, str | None]
+    n_items: int
+    n_anchors: int
+    raw_mean: float | None
+    corrected: float | None
+    interval: tuple[float, float] | None
+    rectifier: float | None
+    effective_sample_size: float | None
+    status: ScoreStatus
+    warnings: tuple[str, ...]
+
+
+def estimate(units: GradedUnits, groups: Groups, level: float, population: Population) -> GroupQuality:
+    """Every row's quality on the unit scale."""
+    return group_quality(
+        group=groups.code,
+        prompt=units.prompt,
+        prediction=units.score,
+        human=units.human,
+        groups=len(groups.systems),
+        panel_score=units.score,
+        reliability=units.reliability,
+        length=units.length,
+        inclusion=units.inclusion,
+        level=level,
+        population=population,
+        lam_max=np.inf,
+    )
+
+
+def quality_rows(
+    units: GradedUnits, groups: Groups, level: float, population: Population, calibrated: bool
+) -> tuple[tuple[QualityRow, ...], GroupQuality | None]:
+    count = len(groups.systems)
+    items = np.bincount(groups.code, minlength=count)
+    anchors = np.bincount(groups.code, ~np.isnan(units.human), count).astype(int)
+    raw = _means(units.raw, groups.code, count)
+    if not calibrated or not count:
+        rows = tuple(
+            _bare_row(units, groups, g, int(items[g]), int(anchors[g]), float(raw[g])) for g in range(count)
+        )
+        return rows, None
+    quality = estimate(units, groups, level, population)
+    return (
+        tuple(_row(units, groups, quality, g, int(items[g]), float(raw[g])) for g in range(count)),
+        quality,
+    )
+
+
+def _row(
+    units: GradedUnits, groups: Groups, quality: GroupQuality, g: int, items: int, raw: float
+) -> QualityRow:
+    status, warnings = row_status(quality, g, units.anchoring)
+    shown = np.isfinite(quality.estimate[g]) and not units.anchoring.hopeless
+    corrected = units.to_shown(float(quality.estimate[g])) if shown else None
+    raw_mean = units.to_shown(raw) if np.isfinite(raw) else None
+    interval = None
+    if shown:
+        ends = units.to_shown(float(quality.lower[g])), units.to_shown(float(quality.upper[g]))
+        interval = (min(ends), max(ends))
+    size = float(quality.effective_sample_size[g])
+    return QualityRow(
+        system=groups.systems[g],
+        strata=groups.strata[g],
+        n_items=items,
+        n_anchors=int(quality.means.n_anchors[g]),
+        raw_mean=raw_mean,
+        corrected=corrected,
+        interval=interval,
+        rectifier=None if corrected is None or raw_mean is None else corrected - raw_mean,
+        effective_sample_size=size if shown and np.isfinite(size) else None,
+        status=status,
+        warnings=warnings,
+    )
+
+
+def _bare_row(units: GradedUnits, groups: Groups, g: int, items: int, anchors: int, raw: float) -> QualityRow:
+    status = ScoreStatus.INSUFFICIENT_ANCHORS if anchors else ScoreStatus.JUDGE_RELATIVE
+    return QualityRow(
+        system=groups.systems[g],
+        strata=groups.strata[g],
+        n_items=items,
+        n_anchors=anchors,
+        raw_mean=units.to_shown(raw) if np.isfinite(raw) else None,
+        corrected=None,
+        interval=None,
+        rectifier=None,
+        effective_sample_size=None,
+        status=status,
+        warnings=("not calibrated: raw verdicts can only be compared with each other",),
+    )
+
+
+def stale_row(row: QualityRow) -> QualityRow:
+    if row.status is not ScoreStatus.CALIBRATED:
+        return row
+    return replace(row, status=ScoreStatus.STALE)
+
+
+def _means(values: Floats, code: Ints, groups: int) -> Floats:
+    known = np.isfinite(values)
+    count = np.bincount(code[known], minlength=groups)
+    total = np.bincount(code[known], values[known], groups)
+    return np.where(count > 0, total / np.maximum(count, 1), np.nan)
