@@ -7,6 +7,7 @@ import secrets
 import sys
 from collections.abc import AsyncIterator, Mapping
 from tempfile import mkstemp
+from time import monotonic
 from urllib.parse import urlsplit
 
 import orjson
@@ -16,14 +17,17 @@ from fastapi import FastAPI
 
 from app.access.idempotency import Answers
 from app.access.keys import KeyRing, signing_secret
+from app.anchoring.imports import Imports
+from app.anchoring.ingest import Anchors, queue_calibrations
+from app.calibration.apply import CalibratedScores
 from app.cli.main import main
 from app.cli.wiring import Option, Wiring
 from app.domain.problems import BadInput, Problem
 from app.grading.callbacks import Callbacks
 from app.grading.grade import Grading
 from app.grading.rubrics import Rubrics
-from app.grading.uncalibrated import uncalibrated
 from app.judges.roster import Roster, open_roster, simulated_roster
+from app.reporting.quality_report import Quality
 from app.reporting.roster_report import RosterReport
 from app.settings import SETTINGS, Settings, describe, read_settings
 from app.storage.database import Database
@@ -74,11 +78,12 @@ def build_services(settings: Settings, roster: Roster) -> tuple[Services, Callba
         secret=lambda project_id: signing_secret(pepper, project_id),
     )
     rubrics = Rubrics(database)
+    calibrated_scores = CalibratedScores(database, clock=monotonic)
     grading = Grading(
         database,
         roster,
         rubrics,
-        uncalibrated,
+        calibrated_scores,
         background.start,
         watch=metrics.seat,
         finished=callbacks.wake,
@@ -93,6 +98,9 @@ def build_services(settings: Settings, roster: Roster) -> tuple[Services, Callba
         keys=KeyRing(database, pepper, background.start),
         grading=grading,
         rubrics=rubrics,
+        anchors=Anchors(database, schedule=queue_calibrations(database)),
+        imports=Imports(database),
+        quality=Quality(database),
         roster_report=RosterReport(database, roster),
         metrics=metrics,
         background=background,

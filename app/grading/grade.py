@@ -159,10 +159,10 @@ class Grading:
             log.error("calibration could not be applied", rubric=rubric.rubric.name, exc_info=error)
             calibrated = {}
             warnings = (*warnings, "The calibration could not be applied; scores are raw.")
-        await self._record(begun.assigned, outcomes, status, as_stored(calibrated, warnings))
+        now = await self._record(begun.assigned, outcomes, status, as_stored(calibrated, warnings))
         if begun.request.callback_url is not None:
             self._finished()
-        return self._grade(begun, status, outcomes, calibrated, warnings)
+        return self._grade(begun, status, outcomes, calibrated, warnings, now)
 
     async def _ask(self, begun: Begun) -> tuple[SeatOutcome, ...]:
         request = begun.request
@@ -200,7 +200,7 @@ class Grading:
         outcomes: Sequence[SeatOutcome],
         status: Status,
         answered: Mapping[str, Any],
-    ) -> None:
+    ) -> datetime:
         replies = [(one.seat, one.reply) for one in outcomes if one.reply is not None]
         now = self._now()
         await verdicts.record_replies(self._db, assigned, replies, now=now)
@@ -212,6 +212,7 @@ class Grading:
             now=now,
             answered=answered,
         )
+        return now
 
     async def _close_abandoned(self, project_id: int, grade_id: int) -> None:
         stored = await grades.load_grade(self._db, project_id, grade_id)
@@ -240,8 +241,8 @@ class Grading:
         outcomes: tuple[SeatOutcome, ...],
         calibrated: Calibrated,
         warnings: tuple[str, ...],
+        finished_at: datetime | None = None,
     ) -> Grade:
-        finished = status is not Status.PENDING
         rubric, item = begun.assigned.rubric, begun.request.item
         return Grade(
             id=begun.assigned.id,
@@ -251,9 +252,9 @@ class Grading:
             seed=begun.assignment.seed,
             seats=outcomes,
             created_at=begun.created_at,
-            finished_at=self._now() if finished else None,
+            finished_at=finished_at,
             simulated=self._roster.simulated,
-            raw=summarise(rubric, len(item.answers), outcomes) if finished else {},
+            raw=summarise(rubric, len(item.answers), outcomes) if finished_at else {},
             calibrated=calibrated,
             warnings=warnings or self._warnings(begun),
         )

@@ -46,16 +46,23 @@ def _score_out(score: CalibratedScore) -> dict[str, Any]:
         "calibration_id": score.calibration_id,
         "status": score.status.value,
         "warnings": score.warnings,
+        "grade_interval": score.grade_interval,
+        "tie_probability": score.tie_probability,
     }
 
 
 def _score_in(raw: Mapping[str, Any]) -> CalibratedScore:
-    interval = raw["interval"]
     return CalibratedScore(
         score=raw["score"],
-        interval=None if interval is None else (interval[0], interval[1]),
+        interval=_ends(raw["interval"]),
         level=raw["level"],
         calibration_id=raw["calibration_id"],
         status=ScoreStatus(raw["status"]),
         warnings=tuple(raw["warnings"]),
+        grade_interval=_ends(raw["grade_interval"]),
+        tie_probability=raw["tie_probability"],
     )
+
+
+def _ends(raw: Sequence[float] | None) -> tuple[float, float] | None:
+    return None if raw is None else (raw[0], raw[1])

@@ -8,7 +8,18 @@ from fastapi import APIRouter, FastAPI
 from starlette.middleware import Middleware
 
 from app.access.idempotency import Answers
-from app.web.api import grade, health, judges, keys, project, rubrics
+from app.web.api import (
+    anchors,
+    comparisons,
+    grade,
+    health,
+    judges,
+    keys,
+    project,
+    quality,
+    rubrics,
+    verdicts,
+)
 from app.web.api.grade import GradeIn
 from app.web.callers import IdentifyCallers
 from app.web.errors import add_handlers
@@ -20,6 +31,10 @@ from app.web.services import Services
 ROUTERS: tuple[APIRouter, ...] = (
     grade.router,
     rubrics.router,
+    anchors.router,
+    verdicts.router,
+    quality.router,
+    comparisons.router,
     judges.router,
     project.router,
     keys.router,

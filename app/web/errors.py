@@ -14,6 +14,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from app.domain.ids import UnknownId
+from app.domain.items import ItemConflict
 from app.domain.judging import TooFewFamilies
 from app.domain.problems import (
     BadInput,
@@ -74,6 +75,7 @@ ERRORS: Mapping[type[Exception], Kind] = {
     UnknownId: NOT_FOUND,
     NotFound: NOT_FOUND,
     Conflict: CONFLICT,
+    ItemConflict: CONFLICT,
     NotAuthenticated: UNAUTHENTICATED,
     NotPermitted: FORBIDDEN,
 }
@@ -211,7 +213,7 @@ def _words(error: Mapping[str, Any]) -> str:
     context = error.get("ctx", {})
     if error["type"] == "json_invalid" and "error" in context:
         return f"not JSON: {context['error']}"
-    return message.removeprefix("Value error, ").removeprefix("Assertion failed, ")
+    return message.removeprefix("Value error, ").replace("Input should", "must", 1)
 
 
 def _path(location: Sequence[str | int]) -> str:

@@ -44,6 +44,7 @@ def set_up_logs(level: str, form: str) -> None:
     root.handlers[:] = [handler]
     # Libraries speak of every connection at info; what they warn of is worth a line.
     root.setLevel(logging.DEBUG if level == "debug" else logging.WARNING)
+    logging.getLogger("uvicorn.error").setLevel(level.upper())  # says where the service listens
 
 
 def _explain_errors(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

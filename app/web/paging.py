@@ -1,6 +1,6 @@
 """Lists in pages: ``?limit=&cursor=`` in, ``{items, next_cursor}`` out."""
 
-from base64 import urlsafe_b64decode, urlsafe_b64encode
+from base64 import b64decode, urlsafe_b64encode
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Generic, TypeVar
@@ -44,7 +44,8 @@ def _show(key: str) -> str:
 
 def _read(cursor: str) -> str:
     try:
-        return urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode()
+        padded = cursor + "=" * (-len(cursor) % 4)
+        return b64decode(padded, altchars=b"-_", validate=True).decode()
     except ValueError:
         problem = Problem("this is no cursor of an earlier answer", path="query.cursor", value=cursor)
         raise BadInput("the cursor is not one that this service gave out", [problem]) from None

@@ -7,9 +7,12 @@ from fastapi import Depends
 from starlette.requests import HTTPConnection
 
 from app.access.keys import KeyRing
+from app.anchoring.imports import Imports
+from app.anchoring.ingest import Anchors
 from app.grading.grade import Grading
 from app.grading.rubrics import Rubrics
 from app.judges.roster import Roster
+from app.reporting.quality_report import Quality
 from app.reporting.roster_report import RosterReport
 from app.web.background import Background
 from app.web.metrics import Metrics
@@ -28,6 +31,9 @@ class Services:
     keys: KeyRing
     grading: Grading
     rubrics: Rubrics
+    anchors: Anchors
+    imports: Imports
+    quality: Quality
     roster_report: RosterReport
     metrics: Metrics
     background: Background

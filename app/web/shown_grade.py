@@ -31,7 +31,7 @@ def shown(grade: Grade) -> dict[str, Any]:
         "seats": [_seat(outcome, kind, answers) for outcome in grade.seats],
         "raw": {name: _listed(kind, [_raw(one) for one in units]) for name, units in grade.raw.items()},
         "calibrated": {
-            name: _listed(kind, [_calibrated(grade, name, one) for one in units])
+            name: _listed(kind, [_calibrated(grade, one) for one in units])
             for name, units in grade.calibrated.items()
         },
         "cost_usd": round(grade.cost_usd, 9),
@@ -121,7 +121,7 @@ def _raw(summary: PanelSummary | None) -> dict[str, Any] | None:
     return {"mean": summary.mean, "spread": summary.spread, "seats": summary.seats}
 
 
-def _calibrated(grade: Grade, criterion: str, score: CalibratedScore) -> dict[str, Any]:
+def _calibrated(grade: Grade, score: CalibratedScore) -> dict[str, Any]:
     out: dict[str, Any] = {
         "level": score.level,
         "calibration_id": score.calibration_id,
@@ -129,15 +129,19 @@ def _calibrated(grade: Grade, criterion: str, score: CalibratedScore) -> dict[st
         "warnings": score.warnings,
     }
     if grade.rubric.rubric.kind is not RubricKind.PAIRWISE:
-        return {"score": score.score, "interval": score.interval, **out}
+        return {
+            "score": score.score,
+            "interval": score.interval,
+            "grade_interval": score.grade_interval,
+            **out,
+        }
     first, second = grade.item.answers
-    interval = None if score.interval is None else tuple(_win_share(end) for end in score.interval)
     preference = {
         "first_system": first.system,
         "second_system": second.system,
         "probability": None if score.score is None else _win_share(score.score),
-        "interval": interval,
-        "tie_probability": _ties(grade, criterion),
+        "interval": None if score.interval is None else tuple(map(_win_share, score.interval)),
+        "tie_probability": score.tie_probability,
     }
     return {"preference": preference, **out}
 
@@ -145,14 +149,3 @@ def _calibrated(grade: Grade, criterion: str, score: CalibratedScore) -> dict[st
 def _win_share(signed: float) -> float:
     """From the signed scale (-1: the second always wins) to the share of wins, half of the ties counted."""
     return min(max((1 + signed) / 2, 0.0), 1.0)
-
-
-def _ties(grade: Grade, criterion: str) -> float | None:
-    values = [
-        score.value
-        for outcome in grade.seats
-        if outcome.reply is not None
-        for score in outcome.reply.scores
-        if score.criterion == criterion
-    ]
-    return sum(value == 0 for value in values) / len(values) if values else None

@@ -110,7 +110,7 @@ class GradeIn(Body):
         examples=[{"language": "de", "domain": "billing", "difficulty": "hard"}],
     )
     panel: PanelIn = Field(
-        default_factory=PanelIn, description="How the panel is drawn.", examples=[{"families": 3}]
+        default_factory=PanelIn, description="How judges are drawn and seated.", examples=[{"families": 3}]
     )
     max_cost_usd: float | None = Field(
         None, gt=0, le=1000, description="The most that all seats together may cost.", examples=[0.05]
@@ -225,16 +225,19 @@ class PreferenceOut(Answered):
     interval: tuple[float, float] | None = Field(
         description="Interval of the probability.", examples=[[0.55, 0.83]]
     )
-    tie_probability: float | None = Field(
-        description="Share of ties among the panel's own verdicts.", examples=[0.1]
-    )
+    tie_probability: float | None = Field(description="That a person calls it a tie.", examples=[0.1])
 
 
 class CalibratedOut(Answered):
     """What a person would have said, as far as the calibration can tell."""
 
     score: float | None = Field(None, description="On the criterion's scale.", examples=[3.1])
-    interval: tuple[float, float] | None = Field(None, description="Its interval.", examples=[[2.4, 3.8]])
+    interval: tuple[float, float] | None = Field(
+        None, description="Interval for the mean of what people would say.", examples=[[2.4, 3.8]]
+    )
+    grade_interval: tuple[float, float] | None = Field(
+        None, description="Interval for one new human grade, not for their mean.", examples=[[1.2, 4.9]]
+    )
     preference: PreferenceOut | None = Field(
         None, description="For pairwise rubrics, in place of score and interval.", examples=[None]
     )
