@@ -10,6 +10,7 @@ from starlette.middleware import Middleware
 from app.access.idempotency import Answers
 from app.web.api import (
     anchors,
+    bias,
     comparisons,
     grade,
     health,
@@ -36,6 +37,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     quality.router,
     comparisons.router,
     judges.router,
+    bias.router,
     project.router,
     keys.router,
     health.router,

@@ -130,7 +130,7 @@ class BiasOut(Answered):
 
 
 @router.get(
-    "/judges/{name}/bias", summary="A judge's biases, relative to people", responses=documented(404, 422)
+    "/judges/{name:path}/bias", summary="A judge's biases, relative to people", responses=documented(404, 422)
 )
 async def get_bias(
     name: str,
