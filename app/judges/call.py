@@ -114,7 +114,7 @@ class CallingJudge:
             except CallFailed as failure:
                 attempts = spent.usage.attempts
                 if failure.retry_after is not None:
-                    self._limits.pause(clock() + failure.retry_after)
+                    self._limits.pause(failure.retry_after, clock())
                 if not failure.retry or attempts >= self._retries.attempts:
                     raise _after(failure, attempts) from None
                 wait = wait_before(self._retries, attempts, failure.retry_after, self._rng)

@@ -8,6 +8,7 @@ import asyncio
 from collections import deque
 from dataclasses import dataclass
 
+LONGEST_PAUSE_S = 120.0
 _BURST = 0.1  # of a minute's allowance may go at once; the rest flows in evenly
 
 
@@ -123,9 +124,12 @@ class Limits:
         output = max_output_tokens if self._typical_output is None else 1.5 * self._typical_output
         return prompt_chars / 4 + min(output, max_output_tokens)
 
-    def pause(self, until: float) -> None:
-        """Let no further call begin before ``until``: the provider said so."""
-        self._paused_until = max(self._paused_until, until)
+    def pause(self, seconds: float, now: float) -> None:
+        """Let no further call begin for a while: the provider said so.
+
+        At most two minutes: after that one call asks again, as quotas can be raised at any time.
+        """
+        self._paused_until = max(self._paused_until, now + min(seconds, LONGEST_PAUSE_S))
 
     async def enter(self, tokens: float, deadline: float) -> None:
         """Wait for a place; whoever gets one owes a `leave`.

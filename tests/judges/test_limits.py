@@ -128,12 +128,19 @@ async def test_estimates_of_output_follow_what_answers_took():
 
 async def test_nobody_calls_before_the_pause_that_a_provider_asked_for_is_over():
     limits = limits_of()
-    limits.pause(clock() + 0.1)
+    limits.pause(0.1, clock())
     started = clock()
     with pytest.raises(NoPlace, match="asked for a pause"):
         await limits.enter(0.0, clock() + 0.05)
     await limits.enter(0.0, clock() + 1)
     assert clock() - started >= 0.09
+
+
+async def test_no_pause_lasts_longer_than_two_minutes():
+    limits = limits_of()
+    limits.pause(86_400.0, clock())
+    with pytest.raises(NoPlace, match=r"(120.0|119.9) s to wait"):
+        await limits.enter(0.0, clock() + 60)
 
 
 async def test_a_cancelled_wait_takes_neither_place_nor_rate():
