@@ -5,7 +5,7 @@ The row's lock is held until that transaction commits, so whoever reads number n
 verdict up to n: a calibration's snapshot is one number, and what came later is ``id > n``.
 """
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, Integer, bindparam, select, update
 
 from app.domain.judging import UnscoredReason
 from app.storage import tables
@@ -18,16 +18,19 @@ CODE = {reason: code for code, reason in enumerate(REASONS)}
 _TALLY_KEY = 6  # leading columns that a tally is kept by
 
 
+_NEWEST = tables.ledger.c.newest
+_ADVANCE = update(tables.ledger).values(newest=_NEWEST + bindparam("by", type_=Integer)).returning(_NEWEST)
+_READ = select(_NEWEST)
+
+
 def advance(connection: Connection, by: int) -> int:
     """Give out the next ``by`` numbers; returns the last. Later writers wait for this commit."""
-    counter = tables.ledger.c
-    move = update(tables.ledger).where(counter.id == 1).values(newest=counter.newest + by)
-    return int(connection.execute(move.returning(counter.newest)).scalar_one())
+    return int(connection.execute(_ADVANCE, {"by": by}).scalar_one())
 
 
 def newest(connection: Connection) -> int:
     """The highest number given out, as this snapshot sees it."""
-    return int(connection.execute(select(tables.ledger.c.newest)).scalar_one())
+    return int(connection.execute(_READ).scalar_one())
 
 
 def _number(connection: Connection, rows: list[Row]) -> list[Row]:

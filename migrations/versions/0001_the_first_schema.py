@@ -1,6 +1,7 @@
 """the first schema
 
-Revision 0001, after .
+Revision 0001, after nothing. What is append-only is held to it by triggers; a later migration that
+rebuilds one of these tables on SQLite (batch mode) has to make its triggers again.
 """
 
 import sqlalchemy as sa
@@ -12,6 +13,30 @@ branch_labels = None
 depends_on = None
 
 ID = sa.BigInteger().with_variant(sa.Integer(), "sqlite")  # SQLite's own row id is spelled INTEGER
+
+# Rows of these tables are never changed. They are never deleted either, except for verdicts of an import
+# that nobody has seen yet, when it is taken back.
+APPEND_ONLY = ("rubric_versions", "anchor_set_versions", "replies", "verdicts")
+UNSEEN = "EXISTS (SELECT 1 FROM imports WHERE imports.id = OLD.import_id AND imports.visible_from IS NULL)"
+
+
+def protect_on_sqlite(table: str) -> None:
+    refuse = f"BEGIN SELECT RAISE(ABORT, '{table} is append-only'); END"
+    unless = f"WHEN NOT {UNSEEN}" if table == "verdicts" else ""
+    op.execute(f"CREATE TRIGGER {table}_no_update BEFORE UPDATE ON {table} {refuse}")
+    op.execute(f"CREATE TRIGGER {table}_no_delete BEFORE DELETE ON {table} {unless} {refuse}")
+
+
+def protect_on_postgresql(table: str) -> None:
+    unless = f"IF TG_OP = 'DELETE' AND {UNSEEN} THEN RETURN OLD; END IF;" if table == "verdicts" else ""
+    op.execute(
+        f"CREATE FUNCTION {table}_append_only() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN {unless}"
+        f" RAISE EXCEPTION '{table} is append-only'; END $$"
+    )
+    op.execute(
+        f"CREATE TRIGGER {table}_append_only BEFORE UPDATE OR DELETE ON {table}"
+        f" FOR EACH ROW EXECUTE FUNCTION {table}_append_only()"
+    )
 
 
 def upgrade() -> None:
@@ -524,6 +549,9 @@ def upgrade() -> None:
     )
 
     op.execute("INSERT INTO ledger (id, newest) VALUES (1, 0)")  # the counter that numbers verdicts
+    sqlite = op.get_bind().dialect.name == "sqlite"
+    for table in APPEND_ONLY:
+        (protect_on_sqlite if sqlite else protect_on_postgresql)(table)
 
 
 def downgrade() -> None:
@@ -595,3 +623,6 @@ def downgrade() -> None:
     op.drop_table("projects")
     op.drop_table("processes")
     op.drop_table("ledger")
+    if op.get_bind().dialect.name == "postgresql":
+        for table in APPEND_ONLY:
+            op.execute(f"DROP FUNCTION {table}_append_only()")

@@ -16,6 +16,7 @@ from app.storage.imports import open_import
 from app.storage.rubrics import put_rubric
 from app.storage.verdicts import record_replies
 
+FIVE = Scale(1, 5)
 _RNG = Random(20261122)
 _BY_KIND = {kind: f"by {kind}" for kind in RubricKind}
 
@@ -26,7 +27,7 @@ def rubric_of(
     name: str | None = None,
     instructions: str = "Judge with care.",
     criteria: Sequence[str] = ("quality",),
-    scale: Scale = Scale(1, 5),
+    scale: Scale = FIVE,
 ) -> Rubric:
     """A rubric of that kind; its name is ``by <kind>`` unless given."""
     parts = tuple(Criterion(criterion, f"the {criterion}", scale) for criterion in criteria)
