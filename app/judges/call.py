@@ -125,6 +125,8 @@ class CallingJudge:
     async def _attempt(self, prompt: Prompt, deadline: float, spent: _Spent) -> Completion:
         """One attempt, within the limits, unless the breaker is open."""
         clock = asyncio.get_running_loop().time
+        if clock() >= deadline:
+            raise CallFailed(UnscoredReason.TIMEOUT, "no time was left for a call")
         self._check_breaker(clock())
         tokens = self._limits.estimate(len(prompt.system) + len(prompt.user), self._wire.max_output_tokens)
         try:

@@ -2,12 +2,12 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable
 from random import Random
 
 import pytest
 
-from app.domain.judging import Reply
+from app.domain.judging import Reply, Unscored
 from app.judges.breaker import BreakerPolicy
 from app.judges.call import CallingJudge
 from app.judges.config import JudgeConfig
@@ -19,8 +19,6 @@ from tests.provider_server.fixture import provider  # noqa: F401 - a fixture
 
 CALLING = ("openai", "openai-responses", "anthropic")
 KEY = "sk-proj-0123456789abcdefSECRET"
-
-MakeJudge = Callable[..., CallingJudge]
 
 
 @pytest.fixture
@@ -66,3 +64,10 @@ def ask(judge: CallingJudge, *, within: float = 10.0, max_cost_usd: float | None
     """Put a plain pointwise question to a judge."""
     deadline = asyncio.get_running_loop().time() + within
     return judge.judge(question_of(rubric_of()), deadline=deadline, max_cost_usd=max_cost_usd)
+
+
+def unscored_of(reply: Reply) -> Unscored:
+    """Why a seat has no scores."""
+    assert reply.scores == ()
+    assert reply.unscored is not None
+    return reply.unscored
