@@ -1,11 +1,11 @@
 """Parquet, a batch of rows at a time. Needs the ``formats`` extra."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any, BinaryIO
 
-from app.anchoring.json_lines import plain
+from app.anchoring.arrow_cells import arrow_cells, refusing_damage
 from app.anchoring.limits import MIB, Limits, show_bytes
-from app.anchoring.table import Batch, Cell, Table, named_columns
+from app.anchoring.table import Batch, Table, named_columns
 from app.domain.problems import BadInput, Problem, TooLarge, UnsupportedFormat
 
 _NAMES_LIMIT = 1_000_000  # bytes and entries of the footer's strings and lists
@@ -30,7 +30,7 @@ def open_parquet(file: BinaryIO, limits: Limits) -> Table:
         raise UnsupportedFormat(
             "Parquet files need the extra packages: pip install 'venire[formats]' (or send CSV or JSONL)."
         ) from error
-    try:
+    with refusing_damage("The Parquet file"):
         schema = pq.read_schema(file)
         names = named_columns(schema.names, limits.columns)
         binary = [field.name for field in schema if _is_binary(pa, field.type)]
@@ -49,8 +49,6 @@ def open_parquet(file: BinaryIO, limits: Limits) -> Table:
             thrift_string_size_limit=16 * _NAMES_LIMIT,
             thrift_container_size_limit=_NAMES_LIMIT,
         )
-    except (pa.ArrowException, OSError) as error:
-        raise BadInput(f"The Parquet file is damaged: {_first_line(error)}") from error
     if source.metadata.num_rows == 0:
         raise BadInput("The file has columns but no rows.")
     for group in range(source.metadata.num_row_groups):
@@ -60,32 +58,20 @@ def open_parquet(file: BinaryIO, limits: Limits) -> Table:
                 f"A row group unpacks to {show_bytes(size)}; write the file with smaller row groups"
                 f" (at most {show_bytes(limits.row_group)})."
             )
-    return Table(format="parquet", header=names, batches=_batches(pa, source, names, limits))
+    return Table(format="parquet", header=names, batches=_batches(source, names, limits))
 
 
-def _batches(pa: Any, source: Any, names: tuple[str, ...], limits: Limits) -> Iterator[Batch]:
+def _batches(source: Any, names: tuple[str, ...], limits: Limits) -> Iterator[Batch]:
     first = 1
-    try:
+    with refusing_damage("The Parquet file"):
         for record_batch in source.iter_batches(batch_size=limits.batch_rows, use_threads=False):
             columns = {
-                name: _cells(pa, column) for name, column in zip(names, record_batch.columns, strict=True)
+                name: arrow_cells(column) for name, column in zip(names, record_batch.columns, strict=True)
             }
             rows = range(first, first + record_batch.num_rows)
             if rows:
                 yield Batch(rows=rows, columns=columns)
             first = rows.stop
-    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-        raise BadInput(f"The Parquet file is damaged near row {first}: {_first_line(error)}") from error
-
-
-def _cells(pa: Any, column: Any) -> Sequence[Cell]:
-    kind = column.type
-    if pa.types.is_dictionary(kind):
-        words = plain(column.dictionary.to_pylist())
-        return [None if code is None else words[code] for code in column.indices.to_pylist()]
-    if pa.types.is_timestamp(kind) or pa.types.is_date(kind):
-        return [None if moment is None else moment.isoformat() for moment in column.to_pylist()]
-    return plain(column.to_pylist())
 
 
 def _is_binary(pa: Any, kind: Any) -> bool:
@@ -94,7 +80,3 @@ def _is_binary(pa: Any, kind: Any) -> bool:
     return bool(
         pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_fixed_size_binary(kind)
     )
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0][:200]

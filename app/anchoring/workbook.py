@@ -12,8 +12,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO
 
+from app.anchoring.arrow_cells import arrow_cells, refusing_damage
 from app.anchoring.limits import MIB, Limits, show_bytes
-from app.anchoring.table import Batch, Cell, Table, named_columns
+from app.anchoring.table import Batch, Table, named_columns
 from app.domain.problems import BadInput, Problem, TooLarge, UnsupportedFormat
 
 _PIECE = 256 * 1024
@@ -40,7 +41,7 @@ class _Sheet:
 
 
 def open_workbook(file: BinaryIO, limits: Limits) -> Table:
-    """A table of the first sheet; its first row names the columns. Every cell is text or empty.
+    """A table of the first sheet; its first row names the columns. Dates become ISO text.
 
     Text that begins with ``=``, ``+``, ``-`` or ``@`` is text; a formula counts as its stored result.
 
@@ -61,42 +62,38 @@ def open_workbook(file: BinaryIO, limits: Limits) -> Table:
         ) from error
     _weigh(file, limits)
     file.seek(0)
-    try:
+    with refusing_damage("The workbook"):
         reader = fastexcel.read_excel(file.read())
         if not reader.sheet_names:
             raise BadInput("The workbook has no sheet.")
-        sheet = reader.load_sheet(0, header_row=None, skip_rows=0, dtypes="string", eager=False)
-        cells = sheet.to_arrow()
-    except fastexcel.FastExcelError as error:
-        raise BadInput(
-            f"The workbook cannot be read: {(str(error).splitlines() or [''])[0][:200]}"
-        ) from error
+        top = reader.load_sheet(0, header_row=None, skip_rows=0, n_rows=1, dtypes="string").to_arrow()
+        if top.num_rows == 0 or top.num_columns == 0:
+            raise BadInput("The first sheet is empty.")
+        # A column of numbers is kept as such: as text it would lose what lies beyond nine decimals.
+        cells = reader.load_sheet(0, header_row=None, skip_rows=1, schema_sample_rows=None).to_arrow()
     warnings = []
     if len(reader.sheet_names) > 1:
         warnings.append(
             f"Only the first sheet ({reader.sheet_names[0]!r}) of {len(reader.sheet_names)} was read."
         )
-    if cells.num_rows == 0 or cells.num_columns == 0:
-        raise BadInput("The first sheet is empty.")
-    names, kept = _header([column[0].as_py() for column in cells.columns], cells, limits)
-    return Table(format="xlsx", header=names, batches=_batches(cells, names, kept, limits), warnings=warnings)
-
-
-def _header(first: list[Cell], cells: Any, limits: Limits) -> tuple[tuple[str, ...], list[int]]:
-    """Names and places of the columns, without columns that are blank from top to bottom."""
+    if cells.num_rows == 0:
+        raise BadInput("The first sheet has a header but no rows.")
+    header = [column[0].as_py() for column in top.columns]
+    # Columns that are blank from top to bottom, as trailing ones often are, are no columns.
     kept = [
         place
-        for place, name in enumerate(first)
-        if name is not None or cells.column(place).null_count < cells.num_rows
+        for place, column in enumerate(cells.columns)
+        if header[place] is not None or column.null_count < cells.num_rows
     ]
-    return named_columns([first[place] for place in kept], limits.columns), kept
+    names = named_columns([header[place] for place in kept], limits.columns)
+    return Table(format="xlsx", header=names, batches=_batches(cells, names, kept, limits), warnings=warnings)
 
 
 def _batches(cells: Any, names: tuple[str, ...], kept: list[int], limits: Limits) -> Iterator[Batch]:
     any_row = False
-    for start in range(1, cells.num_rows, limits.batch_rows):
+    for start in range(0, cells.num_rows, limits.batch_rows):
         piece = cells.slice(start, limits.batch_rows)
-        columns = [piece.column(place).to_pylist() for place in kept]
+        columns = [arrow_cells(piece.column(place)) for place in kept]
         full = [
             k for k, row in enumerate(zip(*columns, strict=True)) if any(value is not None for value in row)
         ]
@@ -105,7 +102,7 @@ def _batches(cells: Any, names: tuple[str, ...], kept: list[int], limits: Limits
         any_row = True
         if len(full) < piece.num_rows:
             columns = [[column[k] for k in full] for column in columns]
-        yield Batch(rows=[start + k for k in full], columns=dict(zip(names, columns, strict=True)))
+        yield Batch(rows=[start + 1 + k for k in full], columns=dict(zip(names, columns, strict=True)))
     if not any_row:
         raise BadInput("The first sheet has a header but no rows.")
 
@@ -119,11 +116,8 @@ def _weigh(file: BinaryIO, limits: Limits) -> None:
             f"A workbook may have {show_bytes(limits.workbook)}, not {show_bytes(size)}; send CSV instead."
         )
     file.seek(0)
-    try:
-        with zipfile.ZipFile(file) as parts:
-            members = parts.infolist()
-    except (zipfile.BadZipFile, OSError, ValueError, struct.error) as error:
-        raise BadInput("The workbook is a damaged zip file.") from error
+    with refusing_damage("The workbook"), zipfile.ZipFile(file) as parts:
+        members = parts.infolist()
     if "xl/workbook.xml" not in {member.filename for member in members}:
         raise UnsupportedFormat(
             "The file is a zip archive but no XLSX workbook; send the CSV or JSONL inside it."
