@@ -99,14 +99,14 @@ async def test_a_wait_that_would_outlast_the_deadline_is_not_begun():
     await limits.enter(0.0, clock() + 1)
     with pytest.raises(NoPlace, match=r"no place before the deadline: .* 1 requests per minute, 60.0 s"):
         await limits.enter(0.0, clock() + 30)
-    assert clock() - started < 0.1
+    assert clock() - started < 1
 
 
 async def test_a_wait_within_the_deadline_is_kept():
     limits, started = limits_of(tokens=60_000.0), clock()
     await limits.enter(6000.0, clock() + 1)
     await limits.enter(90.0, clock() + 1)  # 900 tokens flow in per second
-    assert 0.08 < clock() - started < 0.5
+    assert 0.08 < clock() - started < 2
 
 
 async def test_estimates_are_corrected_by_real_usage():
@@ -114,8 +114,8 @@ async def test_estimates_are_corrected_by_real_usage():
     await limits.enter(6000.0, clock() + 1)
     limits.leave(6000.0, 100.0, 50.0)
     started = clock()
-    await limits.enter(5800.0, clock() + 1)
-    assert clock() - started < 0.05
+    await limits.enter(5800.0, clock() + 0.5)  # uncorrected it would wait for 6 s
+    assert clock() - started < 0.5
 
 
 async def test_estimates_of_output_follow_what_answers_took():
@@ -139,7 +139,7 @@ async def test_nobody_calls_before_the_pause_that_a_provider_asked_for_is_over()
 async def test_no_pause_lasts_longer_than_two_minutes():
     limits = limits_of()
     limits.pause(86_400.0, clock())
-    with pytest.raises(NoPlace, match=r"(120.0|119.9) s to wait"):
+    with pytest.raises(NoPlace, match=r"1(20.0|19.\d) s to wait"):
         await limits.enter(0.0, clock() + 60)
 
 
