@@ -18,11 +18,15 @@ from fastapi import FastAPI
 from app.access.idempotency import Answers
 from app.access.keys import KeyRing, signing_secret
 from app.anchoring.imports import Imports
-from app.anchoring.ingest import Anchors, queue_calibrations
+from app.anchoring.ingest import Anchors, Schedule, queue_calibrations
 from app.calibration.apply import CalibratedScores
+from app.calibration.runner import CalibrationRunner, Ended
 from app.cli.main import main
 from app.cli.wiring import Option, Wiring
+from app.domain.calibration import RunStatus
 from app.domain.problems import BadInput, Problem
+from app.domain.projects import Project
+from app.domain.rubrics import RubricVersion
 from app.grading.callbacks import Callbacks
 from app.grading.grade import Grading
 from app.grading.rubrics import Rubrics
@@ -30,6 +34,7 @@ from app.judges.roster import Roster, open_roster, simulated_roster
 from app.reporting.quality_report import Quality
 from app.reporting.roster_report import RosterReport
 from app.settings import SETTINGS, Settings, describe, read_settings
+from app.storage.calibrations import CalibrationRun
 from app.storage.database import Database
 from app.storage.keys import any_key
 from app.storage.migrate import upgrade
@@ -92,18 +97,24 @@ def build_services(settings: Settings, roster: Roster) -> tuple[Services, Callba
     metrics.gauge("grades_in_flight", "Grades whose judges are at work.", lambda: grading.in_flight)
     metrics.gauge("grades_waiting", "Grades that wait for a place.", lambda: grading.waiting)
     metrics.gauge("background_tasks", "Work that nobody waits for.", lambda: len(background))
+    calibrating = CalibrationRunner(
+        database,
+        ended=_calibrated(calibrated_scores, metrics),
+        broke=lambda error: log.error("the queue of calibrations cannot be read", exc_info=error),
+    )
     services = Services(
         database=database,
         roster=roster,
         keys=KeyRing(database, pepper, background.start),
         grading=grading,
         rubrics=rubrics,
-        anchors=Anchors(database, schedule=queue_calibrations(database)),
+        anchors=Anchors(database, schedule=_and_wake(queue_calibrations(database), calibrating)),
         imports=Imports(database),
         quality=Quality(database),
         roster_report=RosterReport(database, roster),
         metrics=metrics,
         background=background,
+        calibrating=calibrating,
         public_url=settings.public_url,
         max_body=settings.max_body_mb * 1_000_000,
         max_upload=settings.max_upload_mb * 1_000_000,
@@ -128,6 +139,7 @@ def build_app(settings: Settings) -> FastAPI:
             forever = (
                 asyncio.create_task(callbacks.run(), name="callbacks"),
                 asyncio.create_task(_keep_house(services, answers), name="housekeeping"),
+                asyncio.create_task(services.calibrating.run_forever(), name="calibrations"),
             )
             try:
                 yield
@@ -206,6 +218,30 @@ def command_line() -> None:
     """The command ``venire``."""
     options = tuple(Option(s.option, s.variable, s.meaning, s.default) for s in SETTINGS)
     sys.exit(main(Wiring(options, serve, open_services)))
+
+
+def _calibrated(scores: CalibratedScores, metrics: Metrics) -> Ended:
+    """What follows a calibration's end: grades look for it, and it is counted."""
+
+    def ended(run: CalibrationRun, status: RunStatus, seconds: float) -> None:
+        scores.forget(run.project_id)
+        metrics.fit(status.value, seconds)
+        about = run.calibration
+        log.info(
+            "calibration", rubric=about.rubric, criterion=about.criterion, status=status, seconds=seconds
+        )
+
+    return ended
+
+
+def _and_wake(schedule: Schedule, calibrating: CalibrationRunner) -> Schedule:
+    """New anchors queue calibrations, which start at once."""
+
+    async def schedule_and_wake(project: Project, rubric: RubricVersion, criteria: tuple[str, ...]) -> None:
+        await schedule(project, rubric, criteria)
+        calibrating.wake()
+
+    return schedule_and_wake
 
 
 async def _begin(services: Services, answers: Answers) -> None:

@@ -134,7 +134,7 @@ def human_only(human: np.ndarray, system: np.ndarray, picked: np.ndarray) -> np.
 def main() -> None:
     draws = int(sys.argv[1]) if len(sys.argv) > 1 else 60
     criteria = read()
-    for anchors in (60, 120, 240):
+    for anchors in map(int, sys.argv[2:] or (60, 120, 240)):
         began = time.perf_counter()
         rows: dict[str, dict[str, float]] = {}
         for name, data in criteria.items():

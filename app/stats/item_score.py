@@ -10,13 +10,13 @@ slope serves both; a second coefficient measures by how much it does not.
 
 M_s is the system's mean panel score, D_i the shrunken deviation, both in units of the raw panel
 mean, so that (w0, w1, w2) = (panel mean, 1, 0) is "the panel is right as it stands". Coefficients
-are pulled to that by priors whose variances maximise the marginal likelihood.
+are pulled to that by priors whose widths are integrated over their marginal likelihood.
 
 Pairs use the same model with every term signed (it changes sign when the two answers swap), so there
 is no intercept and no prompt effect.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +29,9 @@ Ints = NDArray[np.int64]
 
 MIN_SYSTEMS_FOR_BETWEEN = 5  # anchored systems, below which w2 is 0
 MIN_ANCHORS_FOR_LENGTH = 30
+_SPREADS = {"intercept": 0.1, "panel": 0.25, "between_systems": 0.25, "length": 0.05}
+"""How far from the identity a coefficient plausibly lies, on the 0-1 scale (half-Cauchy scales)."""
+
 _LENGTH_KNOWN = 0.9  # share of anchors whose length must be known
 
 
@@ -142,11 +145,13 @@ def fit_item_model(
     estimate, variance = free.coefficients[:p], np.diag(free.covariance)[:p]
     pulled, prior_sd = free, np.full(p, np.inf)
     if pull_to_identity:
-        prior_sd = _prior_sd(estimate - prior_mean, variance)
+        prior_sd, cost = _pull(names, estimate - prior_mean, variance)
         pulled = fit_anchors(
             y=human_mean, x=x, z=z, prompt=cluster, known=known,
             prior_mean=prior_mean, prior_precision=1.0 / prior_sd**2, start=free.variances,
         )  # fmt: skip
+        unsure = np.diag(np.concatenate([cost, np.zeros(len(anchored))]))
+        pulled = replace(pulled, covariance=pulled.covariance + unsure)
     return ItemModel(
         names=names, fit=pulled, anchored=anchored, prior_mean=prior_mean, prior_sd=prior_sd,
         unpulled=estimate, unpulled_se=np.sqrt(variance), signed=signed, length_mean=length_mean,
@@ -191,10 +196,28 @@ def _thin_panel(fit: AnchorFit, names: tuple[str, ...], error: Floats) -> float:
     return min(slope, most)
 
 
-def _prior_sd(deviation: Floats, variance: Floats) -> Floats:
-    """Prior standard deviation of each coefficient that maximises its marginal likelihood."""
-    excess = np.maximum(deviation**2 - variance, 0.0)
-    return np.sqrt(np.maximum(excess, 1e-4 * variance))
+def _pull(names: tuple[str, ...], deviation: Floats, variance: Floats) -> tuple[Floats, Floats]:
+    """Prior standard deviation of each coefficient around the identity, and what not knowing it costs.
+
+    ``deviation`` and ``variance`` (p,) are of the free estimates. The prior is N(0, tau^2) with tau
+    half-Cauchy at the scale of `_SPREADS`; tau is integrated over a grid (its marginal likelihood times
+    its prior), which shrinks little where the data insist and never to nothing. The second array is
+    the variance of the pulled coefficient that comes from tau.
+    """
+    sd, cost = np.empty(len(names)), np.empty(len(names))
+    for k, name in enumerate(names):
+        tau = _SPREADS[name] * np.tan(
+            np.pi / 2 * (np.arange(200) + 0.5) / 200
+        )  # quantiles of the half-Cauchy
+        total = variance[k] + tau**2
+        log_weight = -0.5 * (np.log(total) + deviation[k] ** 2 / total)
+        weight = np.exp(log_weight - log_weight.max())
+        weight /= weight.sum()
+        kept = tau**2 / total
+        share = float(weight @ kept)
+        sd[k] = np.sqrt(variance[k] * share / (1.0 - share))
+        cost[k] = deviation[k] ** 2 * float(weight @ (kept - share) ** 2)
+    return sd, cost
 
 
 def predict_items(

@@ -11,6 +11,7 @@ from app.access.idempotency import Answers
 from app.web.api import (
     anchors,
     bias,
+    calibrations,
     comparisons,
     grade,
     health,
@@ -34,6 +35,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     rubrics.router,
     anchors.router,
     verdicts.router,
+    calibrations.router,
     quality.router,
     comparisons.router,
     judges.router,

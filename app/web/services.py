@@ -9,6 +9,7 @@ from starlette.requests import HTTPConnection
 from app.access.keys import KeyRing
 from app.anchoring.imports import Imports
 from app.anchoring.ingest import Anchors
+from app.calibration.runner import CalibrationRunner
 from app.grading.grade import Grading
 from app.grading.rubrics import Rubrics
 from app.judges.roster import Roster
@@ -37,6 +38,7 @@ class Services:
     roster_report: RosterReport
     metrics: Metrics
     background: Background
+    calibrating: CalibrationRunner
     public_url: str = ""
     max_body: int = 4_000_000
     max_upload: int = 2_048_000_000

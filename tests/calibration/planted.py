@@ -68,7 +68,9 @@ def plant(
     )  # fmt: skip
 
 
-def plant_pairs(*, prompts: int = 200, systems: int = 5, anchors: int = 150, position: float = 0.3, seed: int = 2) -> Planted:
+def plant_pairs(
+    *, prompts: int = 200, systems: int = 5, anchors: int = 150, position: float = 0.3, seed: int = 2
+) -> Planted:
     """One pair of systems per prompt, three judges, each in a random order and with a position effect."""
     rng = np.random.default_rng(seed)
     pairs = np.array([(a, b) for a in range(systems) for b in range(a + 1, systems)])
