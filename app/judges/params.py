@@ -20,7 +20,7 @@ SCHEMAS: Mapping[str, tuple[str, ...]] = {
 }
 """The forms of reply that each provider's protocol has, the strictest first, which is the default."""
 
-_OURS = ("schema", "top_logprobs", "max_output_tokens", "cache_prompt")
+OURS = ("schema", "top_logprobs", "max_output_tokens", "cache_prompt")
 _SETTLED = frozenset(
     {"model", "messages", "input", "instructions", "system", "stream", "stream_options", "n", "background"}
     | {"response_format", "tools", "tool_choice", "logprobs", "include"}
@@ -70,7 +70,7 @@ def read_params(config: JudgeConfig) -> tuple[Abilities, dict[str, Any]]:
         wrong.append(_wrong("cache_prompt", "must be true or false", cache))
     if wrong:
         raise BadInput("the judge's parameters cannot be used", wrong)
-    rest = {key: value for key, value in params.items() if key not in _OURS}
+    rest = {key: value for key, value in params.items() if key not in OURS}
     return Abilities(schema, top, longest, cache), rest
 
 
