@@ -17,7 +17,6 @@ from app.stats.errors import InsufficientData
 from app.stats.lmm_criterion import Criterion, Factor, symmetric_inverse
 from app.stats.lmm_design import (
     Block,
-    FixedPart,
     Floats,
     Ints,
     RandomTerm,
@@ -25,13 +24,15 @@ from app.stats.lmm_design import (
     blocks_of,
     check_outcome,
     check_term,
-    prepare_fixed,
-    residualise,
 )
+from app.stats.lmm_fixed import FixedPart, prepare_fixed, residualise
 from app.stats.lmm_identify import identify
 from app.stats.lmm_optimise import BARRIER, DECREMENT, OptimiserRecord, default_start, minimise
 
 __all__ = ["LmmFit", "RandomTerm", "VarianceComponent", "fit_lmm"]
+
+SECOND_START = 2_000
+"""Up to this many rows the search is run from a second start: small data can have two minima."""
 
 SINGULAR = 1e-4
 """A standard deviation below this part of the residual's is zero (lme4's `isSingular`)."""
@@ -173,7 +174,7 @@ def fit_lmm(
     criterion = Criterion(y=rest, X=fixed.matrix, weights=prior, terms=terms, blocks=blocks, reml=reml)
     known = identify(criterion)
     starts = [known.start]
-    if blocks and (n <= 5_000 or any(b.size > 1 for b in blocks)):
+    if blocks and n <= SECOND_START:
         second = default_start(criterion)
         second[known.start == 0] = 0.0
         starts.append(second)

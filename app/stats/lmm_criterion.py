@@ -21,6 +21,9 @@ from app.stats.lmm_design import Block, Floats, Ints, Sparse, Term
 from app.stats.lmm_elimination import Elimination, Nested, NoFactor, Scalar
 from app.stats.lmm_rows import borders, gram, level_sums
 
+SCATTER = 30_000_000
+"""Up to this many values the level sums are held dense."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Factor:
@@ -92,7 +95,9 @@ class Criterion:
                 block = self.blocks[finest]
                 term = self.terms[block.term]
                 z = None if term.values is None else term.values[rows, block.effects[0]]
-                m, s = level_sums(term.codes[rows], z, root, block.levels, border, sparse)
+                # Cells stay sparse: there are many, each with few columns.
+                scatter = self.cell is None and border.rest is None and block.levels * self.d < SCATTER
+                m, s = level_sums(term.codes[rows], z, root, block.levels, border, sparse, scatter)
                 counts = counts + m
                 sums = s if sums is None else sums + s
         if self.big is None:

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
-from app.stats.errors import InsufficientData, NotIdentified
+from app.stats.errors import InsufficientData
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.intp]
@@ -29,13 +29,6 @@ def csr(*args: Any, **kwargs: Any) -> Sparse:
     """`scipy.sparse.csr_array`, untyped."""
     make: Any = sp.csr_array
     return make(*args, **kwargs)
-
-
-ALIAS_TOLERANCE = 1e-7
-"""A column is aliased if less than this part of its norm is left after the columns before it (R's `qr`)."""
-
-SPARSE_ALIAS_TOLERANCE = 1e-5
-"""The same where only X'X is formed (sparse X): squaring halves the digits."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -93,25 +86,6 @@ class Block:
     @property
     def parameters(self) -> int:
         return self.size * (self.size + 1) // 2
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class FixedPart:
-    """Fixed effects after aliased columns were dropped, centred (dense X with a constant) and scaled.
-
-    matrix     (n, p) dense array or CSR matrix, scaled
-    back       (p, p) with beta = back @ beta_scaled
-    kept       (p,) indices of the kept columns in the caller's X
-    alias      (p, p_all): column j of the caller's X equals X_kept @ alias[:, j] on these data
-    log_scale  log |det back^-1|: what scaling X added to the REML criterion's log det(X'V^-1 X) / 2
-    """
-
-    matrix: Floats | Sparse
-    back: Floats
-    kept: Ints
-    alias: Floats
-    names: tuple[str, ...]
-    log_scale: float
 
 
 def check_term(term: RandomTerm, n: int, used: npt.NDArray[np.bool_]) -> Term:
@@ -184,118 +158,6 @@ def blocks_of(terms: Sequence[Term]) -> tuple[Block, ...]:
     return tuple(blocks)
 
 
-def prepare_fixed(X: Any, names: Sequence[str] | None, weights: Floats, n: int) -> FixedPart:
-    """Check X, drop zero and aliased columns (the first of a set stays), centre and scale the rest."""
-    sparse = sp.issparse(X)
-    matrix: Any = csr(X, dtype=np.float64) if sparse else np.asarray(X, dtype=np.float64)
-    if matrix.ndim == 1:
-        matrix = matrix[:, None]
-    if matrix.ndim != 2 or matrix.shape[0] != n:
-        raise ValueError(f"X has shape {matrix.shape}, expected ({n}, p)")
-    if not np.isfinite(matrix.data if sparse else matrix).all():
-        raise ValueError("X holds values that are not finite")
-    p = matrix.shape[1]
-    labels = tuple(f"x{j}" for j in range(p)) if names is None else tuple(names)
-    if len(labels) != p:
-        raise ValueError(f"X has {p} columns but {len(labels)} names")
-    scale, centre, constant = _column_scaling(matrix, weights, sparse)
-    if sparse:
-        scaled: Any = csr(matrix @ sp.diags_array(1.0 / scale))
-    else:
-        scaled = (matrix - centre) / scale
-    kept, alias = (_alias_sparse if sparse else _alias_dense)(scaled, weights)
-    # X_scaled = X @ T with T upper shear: centring subtracts a multiple of the constant column.
-    back = np.diag(1.0 / scale)
-    if constant is not None:
-        level = float(matrix[0, constant])
-        back[constant, :] -= centre / (level * scale)
-    alias_raw = back[np.ix_(kept, kept)] @ alias @ np.linalg.inv(back) if p else alias
-    return FixedPart(
-        matrix=scaled if len(kept) == p else (csr(scaled[:, kept]) if sparse else scaled[:, kept]),
-        back=back[np.ix_(kept, kept)],
-        kept=kept,
-        alias=alias_raw,
-        names=labels,
-        log_scale=float(np.log(scale[kept]).sum()),
-    )
-
-
-def _column_scaling(matrix: Any, weights: Floats, sparse: bool) -> tuple[Floats, Floats, int | None]:
-    """Root mean square of each column after centring; which column is the constant (None: not centred)."""
-    p = matrix.shape[1]
-    total = float(weights.sum())
-    centre = np.zeros(p)
-    constant = None
-    if sparse:
-        square = matrix.copy()
-        square.data **= 2
-        scale = np.sqrt(np.asarray(square.T @ weights) / total)
-    else:
-        flat = [j for j in range(p) if matrix[0, j] != 0 and np.ptp(matrix[:, j]) == 0]
-        if flat:
-            constant = flat[0]
-            centre = weights @ matrix / total
-            centre[constant] = 0.0
-        scale = np.sqrt(
-            np.array([weights @ np.square(matrix[:, j] - centre[j]) for j in range(p)]) / max(total, 1e-300)
-        )
-        # A column equal to its mean up to rounding is a second constant: leave its (tiny) rest at zero.
-        scale[scale <= 1e-13 * np.abs(centre)] = 0.0
-    scale = np.where(scale > 0, scale, 1.0)
-    return scale, centre, constant
-
-
-def _alias_dense(matrix: Floats, weights: Floats) -> tuple[Ints, Floats]:
-    """Modified Gram-Schmidt, twice, in column order; returns kept columns and the alias coefficients."""
-    n, p = matrix.shape
-    root = np.sqrt(weights)
-    basis = np.empty((n, p), order="F")
-    kept: list[int] = []
-    for j in range(p):
-        column = matrix[:, j] * root
-        norm = float(np.linalg.norm(column))
-        if norm <= 1e-10 * np.sqrt(weights.sum()):
-            continue  # scaled columns have norm sqrt(sum w): this one is zero
-        for _ in range(2):
-            column = column - basis[:, : len(kept)] @ (basis[:, : len(kept)].T @ column)
-        rest = float(np.linalg.norm(column))
-        if rest > ALIAS_TOLERANCE * norm:
-            basis[:, len(kept)] = column / rest
-            kept.append(j)
-    index = np.array(kept, dtype=np.intp)
-    alias = np.zeros((len(kept), p))
-    alias[np.arange(len(kept)), index] = 1.0
-    dropped = np.setdiff1d(np.arange(p), index)
-    if len(dropped) and len(kept):
-        alias[:, dropped] = np.linalg.lstsq(
-            matrix[:, index] * root[:, None], matrix[:, dropped] * root[:, None], rcond=None
-        )[0]
-    return index, alias
-
-
-def _alias_sparse(matrix: Sparse, weights: Floats) -> tuple[Ints, Floats]:
-    """Cholesky of X'WX in column order, skipping columns without a rest."""
-    gram = np.asarray((matrix.T @ matrix.multiply(weights[:, None]).tocsr()).toarray())
-    p = gram.shape[0]
-    kept: list[int] = []
-    factor = np.zeros((p, p))
-    for j in range(p):
-        k = len(kept)
-        row = factor[:k, :k]
-        cross = np.linalg.solve(row, gram[kept, j]) if k else np.zeros(0)
-        rest = gram[j, j] - cross @ cross
-        if gram[j, j] > 0 and rest > SPARSE_ALIAS_TOLERANCE**2 * gram[j, j]:
-            factor[k, :k] = cross
-            factor[k, k] = np.sqrt(rest)
-            kept.append(j)
-    index = np.array(kept, dtype=np.intp)
-    alias = np.zeros((len(kept), p))
-    if len(kept):
-        alias = np.linalg.solve(gram[np.ix_(index, index)], gram[index, :])
-        alias[:, index] = np.eye(len(kept))
-    return index, alias
-
-
 def check_outcome(y: Any, weights: Any) -> tuple[Floats, Floats, npt.NDArray[np.bool_]]:
     """y (n,) and weights (n,) as floats, and the rows that count (weight > 0)."""
     outcome = np.asarray(y, dtype=np.float64)
@@ -311,28 +173,3 @@ def check_outcome(y: Any, weights: Any) -> tuple[Floats, Floats, npt.NDArray[np.
     if not np.isfinite(outcome[used]).all():
         raise ValueError("y holds values that are not finite")
     return outcome, prior, used
-
-
-def residualise(y: Floats, fixed: FixedPart, weights: Floats) -> tuple[Floats, Floats, float]:
-    """Weighted least-squares residual of y on the scaled X, its coefficients, and its weighted rms.
-
-    Subtracting X b leaves the REML and ML criteria as they are and keeps all digits for the variances.
-    Raises NotIdentified if X explains y exactly: there is then no variance to divide.
-    """
-    matrix: Any = fixed.matrix
-    p = matrix.shape[1]
-    coefficients = np.zeros(p)
-    rest = y.copy()
-    if p:
-        sparse: bool = sp.issparse(matrix)
-        weighted = matrix.multiply(weights[:, None]).tocsr() if sparse else matrix * weights[:, None]
-        gram = np.asarray((weighted.T @ matrix).toarray() if sparse else weighted.T @ matrix)
-        for _ in range(2):  # the second pass removes what rounding left of the first
-            step = np.linalg.solve(gram, np.asarray(weighted.T @ rest))
-            coefficients += step
-            rest -= np.asarray(matrix @ step)
-    size = float(np.sqrt(weights @ rest**2 / weights.sum()))
-    spread = float(np.sqrt(weights @ y**2 / weights.sum()))
-    if size <= 1e-12 * spread or size == 0.0:
-        raise NotIdentified("the residual variance", "the fixed effects reproduce the outcome exactly")
-    return rest / size, coefficients, size

@@ -15,6 +15,7 @@ from typing import Protocol
 import numpy as np
 
 from app.stats.lmm_design import Floats, Ints, Sparse, csr
+from app.stats.lmm_rows import rows_of
 
 MAX_CLASSES = 64
 """More distinct level weights than this are interpolated (41 nodes), not tabulated."""
@@ -58,7 +59,7 @@ class OuterSums:
     interpolation error falls geometrically and is below 1e-13 relative at the number of nodes chosen.
     """
 
-    def __init__(self, m: Floats, s: Sparse) -> None:
+    def __init__(self, m: Floats, s: Floats | Sparse) -> None:
         self.m = m
         d = s.shape[1]
         values, member, self.multiplicity = distinct(m)
@@ -67,20 +68,20 @@ class OuterSums:
             self.nodes = values
             order = np.argsort(member, kind="stable")
             bounds = np.concatenate([[0], np.cumsum(self.multiplicity)])
-            self.sums = np.zeros((len(values), d, d))
+            tabulated = np.zeros((len(values), d, d))
             for c in range(len(values)):
                 for part in _chunks(order[bounds[c] : bounds[c + 1]], d):
-                    rows = s[part].toarray()
-                    self.sums[c] += rows.T @ rows
+                    rows = rows_of(s, part)
+                    tabulated[c] += rows.T @ rows
         else:
             self.nodes, span = _chebyshev_nodes(values)
-            self.sums = np.zeros((len(self.nodes), d, d))
+            tabulated = np.zeros((len(self.nodes), d, d))
             for part in _chunks(np.arange(len(m)), d):
-                rows = s[part].toarray()
+                rows = rows_of(s, part)
                 basis = _barycentric(np.log(m[part]), np.log(self.nodes), span)
                 for k in range(len(self.nodes)):
-                    self.sums[k] += rows.T @ (rows * basis[:, k, None])
-        self.sums = self.sums.reshape(len(self.nodes), d * d)
+                    tabulated[k] += rows.T @ (rows * basis[:, k, None])
+        self.sums: Floats = tabulated.reshape(len(self.nodes), d * d)
 
     def combine(self, f: Floats) -> Floats:
         """sum_i f_i s_i s_i' given f at the nodes; (d, d)."""
@@ -141,10 +142,10 @@ class Scalar:
 
     parameters = 1
 
-    def __init__(self, gram: Floats, m: Floats, s: Sparse) -> None:
+    def __init__(self, gram: Floats, m: Floats, s: Floats | Sparse) -> None:
         self.gram, self.m, self.s = gram, m, s
         seen = m > 0
-        self.outer = OuterSums(m[seen], s if seen.all() else csr(s[np.flatnonzero(seen)]))
+        self.outer = OuterSums(m[seen], s if seen.all() else s[np.flatnonzero(seen)])
 
     def schur(self, theta: Floats) -> tuple[Floats, float]:
         t2 = float(theta[0]) ** 2

@@ -5,7 +5,9 @@ theta is free (a sign flip of a column of Lambda changes nothing), every candida
 zero and with a small step away from it, and Newton steps on the exact gradient finish the search.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy.optimize import minimize
@@ -18,6 +20,9 @@ ZERO = 1e-3
 
 DECREMENT = 1e-6
 """Converged: a Newton step would change the criterion by less than this (deviance units)."""
+
+POLISHED = 1e-10
+"""Newton steps go on until the expected gain is well below this (deviance units)."""
 
 BARRIER = 1e4
 """Bound of |theta|: where it holds, the residual standard deviation is zero for every purpose."""
@@ -47,6 +52,10 @@ class OptimiserRecord:
     hessian: Floats
 
 
+LOOSE = {"ftol": 1e-8, "gtol": 1e-3, "maxiter": 500, "maxcor": 20}
+TIGHT = {"ftol": 1e-14, "gtol": 1e-8, "maxiter": 500, "maxcor": 20}
+
+
 def minimise(criterion: Criterion, starts: list[Floats]) -> tuple[Factor, OptimiserRecord]:
     """Minimise from every start; the best end is polished. LinAlgError if none can be evaluated."""
     best: tuple[float, Floats, Floats, int, str] | None = None
@@ -65,6 +74,9 @@ def minimise(criterion: Criterion, starts: list[Floats]) -> tuple[Factor, Optimi
             break
         value, theta, code, message = _descend(criterion, theta)
     theta, hessian, gradient, decrement = _polish(criterion, theta)
+    if decrement > POLISHED:  # a valley too flat or too bent for Newton steps
+        value, theta, code, message = _descend(criterion, theta, TIGHT)
+        theta, hessian, gradient, decrement = _polish(criterion, theta)
     gradient = _inward(theta, gradient)
     theta = canonical(criterion, theta)
     state = criterion.factor(theta)
@@ -107,7 +119,9 @@ def canonical(criterion: Criterion, theta: Floats) -> Floats:
     return out
 
 
-def _descend(criterion: Criterion, start: Floats) -> tuple[float, Floats, int, str]:
+def _descend(
+    criterion: Criterion, start: Floats, options: Mapping[str, Any] = LOOSE
+) -> tuple[float, Floats, int, str]:
     first = criterion.factor(start)
     if first is None:
         return np.inf, start, -1, "not positive definite at the start"
@@ -123,13 +137,14 @@ def _descend(criterion: Criterion, start: Floats) -> tuple[float, Floats, int, s
         last[0] = criterion.gradient(state)
         return criterion.deviance(state) - level, last[0]
 
+    settings: Any = dict(options)
     result = minimize(
         shifted,
         start,
         jac=True,
         method="L-BFGS-B",
         bounds=[(-BARRIER, BARRIER)] * len(start),
-        options={"ftol": 1e-14, "gtol": 1e-8, "maxiter": 500, "maxcor": 20},
+        options=settings,
     )
     value = float(result.fun) + level
     return value, np.asarray(result.x), int(result.status), str(result.message)
@@ -180,19 +195,26 @@ def hessian_of(criterion: Criterion, theta: Floats, rss_weight: float | None = N
 
 
 def _polish(criterion: Criterion, theta: Floats) -> tuple[Floats, Floats, Floats, float]:
-    """Newton steps in the directions of positive curvature until the expected gain is rounding error."""
+    """Newton steps in the directions of positive curvature; the Hessian is renewed only if they stall."""
     hessian, gradient = hessian_of(criterion, theta)
     value = _value(criterion, theta)
-    for _ in range(6):
+    noise = 1e-13 * max(abs(value), 1.0)
+    decrement = _newton_step(hessian, _inward(theta, gradient))[1]
+    renewed = 0
+    for _ in range(8):
         step, decrement = _newton_step(hessian, _inward(theta, gradient))
-        if decrement < 1e-13 * max(1.0, abs(value)) ** 0.5 or decrement < 1e-12:
+        if decrement < max(1e-3 * POLISHED, noise):
             break
         trial = np.clip(theta - step, -BARRIER, BARRIER)
-        better = _value(criterion, trial)
-        if not better <= value + 1e-9 * max(1.0, abs(value)) ** 0.5:
+        state = criterion.factor(trial)
+        if state is None or not criterion.deviance(state) <= value + 10 * noise:
             break
-        theta, value = trial, min(better, value)
-        hessian, gradient = hessian_of(criterion, theta)
+        after = criterion.gradient(state)
+        slow = _newton_step(hessian, _inward(trial, after))[1] > 0.01 * decrement
+        theta, value, gradient = trial, criterion.deviance(state), after
+        if slow and renewed < 2:
+            hessian, gradient = hessian_of(criterion, theta)
+            renewed += 1
     return theta, hessian, gradient, _newton_step(hessian, _inward(theta, gradient))[1]
 
 

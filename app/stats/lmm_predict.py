@@ -22,6 +22,7 @@ from scipy.linalg import solve_triangular
 from app.stats.lmm import LmmFit
 from app.stats.lmm_design import Floats, Ints, Term, csr
 from app.stats.lmm_elimination import Nested, Scalar
+from app.stats.lmm_rows import rows_of
 
 NEW_LEVEL = -1
 """A level that the fit has not seen: predicted at zero, with the term's variance added."""
@@ -240,7 +241,7 @@ def _through_scalar(
     e = theta * values[known, block.effects[0]]
     level = codes[known]
     precision = 1 + theta**2 * elimination.m[level]
-    sums, sums_y = _scaled_sums(fit, elimination.s[level].toarray())
+    sums, sums_y = _scaled_sums(fit, rows_of(elimination.s, level))
     border[known] -= (e * theta / precision)[:, None] * sums
     direct[known] += e * theta / precision * sums_y
     added[known] += e**2 / precision
@@ -269,7 +270,7 @@ def _through_nested(
         if clash.any():
             raise ValueError("a row names a cell of another item")
         precision = 1 + phi**2 * elimination.m[cells]
-        sums, sums_y = _scaled_sums(fit, elimination.s[cells].toarray())
+        sums, sums_y = _scaled_sums(fit, rows_of(elimination.s, cells))
         share = coefficient * phi / precision
         border[known] -= share[:, None] * sums
         direct[known] += share * sums_y

@@ -53,13 +53,14 @@ class Border:
         n = len(self.dense)
         width = len(self.pieces)
         index = np.empty((n, width), dtype=np.int32)
-        value = np.ones((n, width))
+        value = np.empty((n, width))
         for k, piece in enumerate(self.pieces):
             index[:, k] = piece.index
             index[:, k] += piece.start
-            if piece.value is not None:
-                value[:, k] = piece.value
-        pointer = np.arange(0, n * width + 1, width) if width else np.zeros(n + 1, dtype=int)
+            value[:, k] = 1.0 if piece.value is None else piece.value
+        kind = np.int32 if n * width < 2**31 else np.int64
+        pointer: Any = np.arange(n + 1, dtype=kind)
+        pointer *= width
         out = csr((value.ravel(), index.ravel(), pointer), shape=(n, self.sparse_width))
         if self.rest is None:
             return out
@@ -103,7 +104,7 @@ def borders(
             dense = outcome[:, None]
         elif sparse:
             dense = outcome[:, None]
-            found = _sparse_pieces(part, q, root)
+            found = sparse_pieces(part, q, root)
             if found is None:
                 rest = part if root is None else csr(part.multiply(root[:, None]))
             else:
@@ -134,7 +135,7 @@ def _block_pieces(block: Block, term: Term, offset: int, rows: Any, root: Floats
     return out
 
 
-def _sparse_pieces(X: Sparse, start: int, root: Floats | None) -> list[Piece] | None:
+def sparse_pieces(X: Sparse, start: int, root: Floats | None) -> list[Piece] | None:
     """A CSR matrix as pieces, rows padded with zeros to the longest; None if that would be wasteful."""
     n, p = X.shape
     lengths = np.diff(X.indptr)
@@ -174,6 +175,26 @@ def gram(border: Border, sparse: Sparse) -> Floats:
     return out
 
 
+def weighted_gram(X: Any, weights: Floats) -> Floats:
+    """X' diag(w) X (p, p) of a dense or CSR matrix."""
+    plain = bool((weights == 1).all())
+    dense = not sp.issparse(X)
+    if dense:
+        return np.asarray(X.T @ (X if plain else X * weights[:, None]))
+    p = int(X.shape[1])
+    total = np.zeros((p, p))
+    for a in range(0, X.shape[0], ROWS):
+        part = X[a : a + ROWS] if X.shape[0] > ROWS else X
+        root = None if plain else np.sqrt(weights[a : a + ROWS])
+        pieces = sparse_pieces(part, 0, root)
+        if pieces is None:
+            scaled = part if root is None else csr(part.multiply(root[:, None]))
+            total += (scaled.T @ scaled).toarray()
+        elif pieces:
+            total += _pairs(pieces, p)
+    return total
+
+
 def _pairs(pieces: Sequence[Piece], s: int) -> Floats:
     """The Gram matrix (s, s) of the sum of the pieces."""
     upper, diagonal = np.zeros((s, s)), np.zeros(s)
@@ -199,9 +220,18 @@ def _pairs(pieces: Sequence[Piece], s: int) -> Floats:
 
 
 def level_sums(
-    codes: Ints, z: Floats | None, root: Floats | None, levels: int, border: Border, sparse: Sparse
-) -> tuple[Floats, Sparse]:
-    """Level weights m (levels,) and sums (levels, d) of W for one factor with column ``z`` (None: 1)."""
+    codes: Ints,
+    z: Floats | None,
+    root: Floats | None,
+    levels: int,
+    border: Border,
+    sparse: Sparse,
+    scatter: bool,
+) -> tuple[Floats, Floats | Sparse]:
+    """Level weights m (levels,) and sums (levels, d) of W for one factor with column ``z`` (None: 1).
+
+    ``scatter``: the sums as a dense array, each row added in place; else as CSR by a sparse product.
+    """
     n = len(codes)
     value = np.ones(n) if z is None else z
     if root is not None:
@@ -209,9 +239,27 @@ def level_sums(
     if codes.min(initial=0) < 0:
         value = np.where(codes >= 0, value, 0.0)
         codes = np.where(codes >= 0, codes, 0)
-    pick = csr((value, codes.astype(np.int32), np.arange(n + 1)), shape=(n, levels)).T.tocsr()
     m: Floats = np.bincount(codes, weights=value**2, minlength=levels).astype(np.float64)
-    parts = [csr(np.asarray(pick @ border.dense))]
-    if border.sparse_width:
-        parts.insert(0, pick @ sparse)
-    return m, csr(sp.hstack(parts, format="csr"))
+    s = border.sparse_width
+    if not scatter:
+        pick = csr(
+            (value, codes.astype(np.int32), np.arange(n + 1, dtype=np.int32)), shape=(n, levels)
+        ).T.tocsr()
+        parts = [pick @ sparse] if s else []
+        return m, csr(sp.hstack([*parts, csr(np.asarray(pick @ border.dense))], format="csr"))
+    out = np.zeros((levels, border.d))
+    flat = out.ravel()
+    row = codes * border.d
+    for piece in border.pieces:
+        weight = value if piece.value is None else value * piece.value
+        np.add.at(flat, row + (piece.index + piece.start), weight)
+    for j in range(border.dense.shape[1]):
+        out[:, s + j] = np.bincount(codes, weights=value * border.dense[:, j], minlength=levels)
+    return m, out
+
+
+def rows_of(sums: Floats | Sparse, index: Any) -> Floats:
+    """Rows of level sums as a dense array."""
+    if isinstance(sums, np.ndarray):
+        return np.asarray(sums[index])
+    return np.asarray(sums[index].toarray())
