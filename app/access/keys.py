@@ -79,6 +79,37 @@ class KeyRing:
         self._touch(known.caller, now)
         return known.caller
 
+    async def open_session(self, token: str, lasts: timedelta) -> str:
+        """A value that stands for ``token`` in a browser for that long, or until the key is revoked.
+
+        It names the key and proves that this service made it; the key cannot be had from it.
+
+        Raises
+        ------
+        NotAuthenticated
+            As `caller` does.
+        """
+        await self.caller(token)
+        prefix = token.partition(".")[0]
+        expires = f"{int((self._now() + lasts).timestamp()):x}"
+        return f"{prefix}~{expires}~{self._session_mac(self._callers[prefix], prefix, expires)}"
+
+    async def session_caller(self, session: str) -> Caller:
+        """Who opened ``session``; NotAuthenticated if it is over, altered, or its key was revoked."""
+        prefix, _, rest = session.partition("~")
+        expires, _, proof = rest.partition("~")
+        known, now = self._callers.get(prefix), self._now()
+        if known is None or known.until < now:
+            known = await self._look_up(prefix, now)
+        if known is None or not hmac.compare_digest(
+            proof.encode(), self._session_mac(known, prefix, expires).encode()
+        ):
+            raise NotAuthenticated("this session is not valid")
+        if int(expires, 16) < now.timestamp():
+            raise NotAuthenticated("this session is over")
+        self._touch(known.caller, now)
+        return known.caller
+
     async def anyone(self) -> Caller | None:
         """The caller that everybody is while there is no key; None once there is one."""
         now = self._now()
@@ -141,6 +172,10 @@ class KeyRing:
 
     def _mac(self, secret: str) -> bytes:
         return hmac.digest(self._pepper, secret.encode(), "sha256")
+
+    def _session_mac(self, known: _Remembered, prefix: str, expires: str) -> str:
+        text = f"session of {prefix} until {expires} ".encode()
+        return hmac.digest(self._pepper, text + known.mac, "sha256").hex()
 
     def _touch(self, caller: Caller, now: datetime) -> None:
         key = caller.key

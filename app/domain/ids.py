@@ -28,6 +28,11 @@ def new_id(now_ms: int, rng: Random) -> int:
     return ((now_ms - _EPOCH_MS) & 0x1FF_FFFF_FFFF) << 22 | rng.getrandbits(22)
 
 
+def earliest_id(now_ms: int) -> int:
+    """The smallest id that `new_id` can give at that time: everything since then is not below it."""
+    return ((now_ms - _EPOCH_MS) & 0x1FF_FFFF_FFFF) << 22
+
+
 def content_id(*key: str | int | None) -> int:
     """A positive 63-bit id of a natural key, the same on every machine.
 

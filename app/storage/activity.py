@@ -13,6 +13,7 @@ from app.domain.rubrics import Rubric, RubricVersion
 from app.storage.database import Database
 from app.storage.paging import Page, page_of, read_number_cursor
 from app.storage.rubrics import criterion_ids
+from app.storage.tables import anchor_sets as sets
 from app.storage.tables import (
     answers,
     calibrations,
@@ -26,7 +27,6 @@ from app.storage.tables import (
     systems,
     tallies,
 )
-from app.storage.tables import anchor_sets as sets
 from app.storage.times import from_ms, maybe_from_ms, to_ms
 
 MOST_COUNTED = 10_000

@@ -1,6 +1,6 @@
 """Who calls: the key of a request, its project and its scopes.
 
-A request carries ``Authorization: Bearer <key>``; pages may carry the key in a cookie instead. While the
+A request carries ``Authorization: Bearer <key>``; pages carry a session in a cookie instead. While the
 database has no key at all, whoever calls from this machine acts as project ``default`` with every scope.
 """
 
@@ -17,7 +17,7 @@ from app.domain.problems import NotAuthenticated, NotPermitted
 from app.domain.projects import Scope as KeyScope
 from app.web.errors import answer
 
-COOKIE = "venire_key"
+COOKIE = "venire_session"
 _OPEN = frozenset({"/healthz", "/readyz", "/openapi.json", "/docs", "/", "/ui/sign-in"})
 _OPEN_UNDER = ("/static/", "/ui/static/", "/problems/")
 
@@ -55,10 +55,11 @@ class IdentifyCallers:
             elif name == b"cookie":
                 cookie = value.decode("latin-1")
         token = _bearer(authorization)
-        if token is None and cookie and scope["path"].startswith("/ui"):
-            token = _cookie(cookie)
         if token is not None:
             return await self.keys.caller(token)
+        session = _cookie(cookie) if cookie and scope["path"].startswith("/ui") else None
+        if session is not None:
+            return await self.keys.session_caller(session)
         caller = await self.keys.anyone()
         if caller is None:
             raise NotAuthenticated("send a key: Authorization: Bearer <key>")
