@@ -71,9 +71,14 @@ class Slots:
         self.limit, self.used = limit, 0
         self._waiting: deque[asyncio.Future[None]] = deque()
 
+    @property
+    def free(self) -> bool:
+        """Whether a place may be taken without a wait."""
+        return self.used < self.limit and not self._waiting
+
     async def take(self) -> None:
         """Take a place, waiting for one if need be; a cancelled wait takes none."""
-        if self.used < self.limit and not self._waiting:
+        if self.free:
             self.used += 1
             return
         place = asyncio.get_running_loop().create_future()
@@ -140,6 +145,10 @@ class Limits:
             At once if rates leave no room before ``deadline``; at the deadline if all places stay taken.
         """
         await self._wait_for_rates(tokens, deadline)
+        if self._model.free and self._endpoint.free:
+            self._model.used += 1
+            self._endpoint.used += 1
+            return
         try:
             async with asyncio.timeout_at(deadline):
                 await self._model.take()
