@@ -53,11 +53,11 @@ def settle(client: httpx2.Client, rubric: str) -> None:
 
 @pytest.fixture(scope="module")
 def planted(client: httpx2.Client) -> httpx2.Client:
-    """A rubric with recorded verdicts and anchors of a known truth; the upload has scheduled a calibration."""
+    """A rubric with recorded verdicts and anchors of a known truth, calibrated because of the upload."""
     world = plant(prompts=40, systems=5, anchors=80)
     evidence = world.evidence
-    rubric = {"kind": "pointwise", "instructions": "Judge.", "criteria": [
-        {"name": "helpfulness", "description": "Helps.", "scale": {"min": 1, "max": 5, "step": None}}]}  # fmt: skip
+    criterion = {"name": "helpfulness", "description": "Helps.", "scale": {"min": 1, "max": 5, "step": None}}
+    rubric = {"kind": "pointwise", "instructions": "Judge.", "criteria": [criterion]}
     assert client.put("/rubrics/planted", json=rubric).status_code == 201
     name = evidence.systems
     verdicts = as_csv(
