@@ -248,7 +248,9 @@ def sqlite_engine(
         connection.execute(f"PRAGMA foreign_keys = {'ON' if foreign_keys else 'OFF'}")
         connection.execute("PRAGMA temp_store = MEMORY")
         connection.execute("PRAGMA cache_size = -131072")  # 128 MiB at most
-        connection.execute("PRAGMA wal_autocheckpoint = 16000")  # 64 MiB: pages of a large import are written once
+        connection.execute(
+            "PRAGMA wal_autocheckpoint = 16000"
+        )  # 64 MiB: pages of a large import are written once
         if read_only:
             connection.execute("PRAGMA query_only = ON")
 

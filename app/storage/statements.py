@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Connection, Dialect, Table, bindparam, func
+from sqlalchemy import Connection, Dialect, Table, bindparam, func, text, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 Row = tuple[Any, ...]
@@ -62,6 +62,26 @@ class Insert:
             )
         compiled = statement.compile(dialect=dialect)
         if tuple(compiled.positiontup or ()) != _in_table_order(self):
+            raise AssertionError(f"columns of {self.table.name} must be given in the table's order")
+        return str(compiled)
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Update(Insert):
+    """How rows that are there are changed: the last of ``columns`` names the row, the others are set.
+
+    Rows that ``only_if`` (a condition in SQL) does not hold for stay as they are.
+    """
+
+    only_if: str = "1 = 1"
+
+    def _compile(self, dialect: Dialect) -> str:
+        *changed, key = self.columns
+        values = {name: bindparam(name, type_=self.table.c[name].type) for name in changed}
+        named = self.table.c[key] == bindparam(f"the_{key}", type_=self.table.c[key].type)
+        statement = update(self.table).where(named, text(self.only_if)).values(values)
+        compiled = statement.compile(dialect=dialect)
+        if tuple(compiled.positiontup or ()) != (*changed, f"the_{key}"):  # type: ignore[attr-defined]
             raise AssertionError(f"columns of {self.table.name} must be given in the table's order")
         return str(compiled)
 

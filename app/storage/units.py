@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import Connection, func, select
 
-from app.storage.columns import fetch_for, look_up
+from app.storage.columns import distinct, fetch_for, look_up
 from app.storage.tables import answers, item_strata, items, strata, systems
 
 Ints = NDArray[np.int32]
@@ -78,7 +78,8 @@ def number_units(
     An answer that was named without its text becomes the only answer with a text of that system to
     that item, if there is exactly one.
     """
-    known = _answers(connection, _distinct(judged.answer, judged.other, graded.answer, graded.other))
+    named = [judged.answer, graded.answer, *([judged.other, graded.other] if pairs else [])]
+    known = _answers(connection, distinct(np.concatenate(named)))
     known, meant, ambiguous = _with_texts(connection, known)
     (j_key, j_turn, j_answers), (h_key, h_turn, h_answers) = (
         _keys(known, meant, pairs, said) for said in (judged, graded)
@@ -89,11 +90,6 @@ def number_units(
     answer, other = (column[first] for column in both)
     units = _describe(connection, known, unit_id, answer, other, ambiguous)
     return units, (_numbered(unit_id, j_key, j_turn, judged), _numbered(unit_id, h_key, h_turn, graded))
-
-
-def _distinct(*ids: Ids) -> Ids:
-    every = np.unique(np.concatenate([np.unique(some) for some in ids]))
-    return every[every >= 0]
 
 
 def _answers(connection: Connection, ids: Ids) -> _Answers:
@@ -112,7 +108,7 @@ def _with_texts(connection: Connection, known: _Answers) -> tuple[_Answers, Ids,
     a = answers.c
     query = select(a.id, a.item_id, a.system_id).where(a.text_id.is_not(None))
     types = (np.int64, np.int64, np.int64)
-    found, item, system = fetch_for(connection, query, a.item_id, np.unique(known.item[bare]), types)
+    found, item, system = fetch_for(connection, query, a.item_id, distinct(known.item[bare]), types)
     order = np.lexsort((found, system, item))
     found, item, system = found[order], item[order], system[order]
     starts = np.flatnonzero(np.r_[True, (item[1:] != item[:-1]) | (system[1:] != system[:-1])][: len(item)])

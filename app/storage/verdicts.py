@@ -17,7 +17,7 @@ from app.storage.catalog import in_canonical_order, judge_version_id, storable
 from app.storage.database import Database
 from app.storage.ledger import CODE, SCORED, TALLIES, VERDICTS, tally_of
 from app.storage.rubrics import criterion_ids
-from app.storage.statements import Insert, Row
+from app.storage.statements import Insert, Row, Update
 from app.storage.times import to_ms
 
 
@@ -31,6 +31,8 @@ class GradeStatus(StrEnum):
 
 
 REPLIES = Insert(tables.replies, tuple(column.name for column in tables.replies.columns))
+_CLOSE = Update(tables.grades, ("status", "answered", "finished_at", "id"), only_if=f"status = '{PENDING}'")
+_CALL = Update(tables.callbacks, ("due_at", "grade_id"))
 
 
 async def record_replies(
@@ -45,13 +47,29 @@ async def record_replies(
     A seat's verdicts are one row per criterion and answer (one per criterion for a pair); where the
     reply has no score for one, that row is unscored. A second reply of a seat is an IntegrityError.
     """
-    rows: dict[Insert, list[Row]] = {REPLIES: [], VERDICTS: [], TALLIES: []}
+    await db.submit(_reply_rows(grade, replies, now))
+
+
+async def record_outcome(
+    db: Database,
+    grade: AssignedGrade,
+    replies: Sequence[tuple[Seat, Reply]],
+    status: GradeStatus,
+    *,
+    now: datetime,
+    answered: Mapping[str, Any] | None = None,
+    callback: bool = False,
+) -> None:
+    """`record_replies` and `finish_grade` in one submission, as every ordinary grade ends.
+
+    ``callback`` says that the grade has one, which becomes due.
+    """
+    rows = _reply_rows(grade, replies, now)
     at = to_ms(now)
-    for seat, reply in replies:
-        rows[REPLIES].append(_reply_row(grade, seat, reply, at))
-        for verdict, tally in _verdict_rows(grade, seat, reply, at):
-            rows[VERDICTS].append(verdict)
-            rows[TALLIES].append(tally)
+    text = None if answered is None else json.dumps(answered)
+    rows[_CLOSE] = [(status.value, text, at, grade.id)]
+    if callback:
+        rows[_CALL] = [(at, grade.id)]
     await db.submit(rows)
 
 
@@ -83,6 +101,19 @@ async def finish_grade(
         return closed
 
     return await db.write(finish)
+
+
+def _reply_rows(
+    grade: AssignedGrade, replies: Sequence[tuple[Seat, Reply]], now: datetime
+) -> dict[Insert, list[Row]]:
+    rows: dict[Insert, list[Row]] = {REPLIES: [], VERDICTS: [], TALLIES: []}
+    at = to_ms(now)
+    for seat, reply in replies:
+        rows[REPLIES].append(_reply_row(grade, seat, reply, at))
+        for verdict, tally in _verdict_rows(grade, seat, reply, at):
+            rows[VERDICTS].append(verdict)
+            rows[TALLIES].append(tally)
+    return rows
 
 
 def _reply_row(grade: AssignedGrade, seat: Seat, reply: Reply, at: int) -> Row:
