@@ -25,12 +25,14 @@ class BulkScores:
 
     ``raw_mean``: of the panel; ``prediction``: by the full fit, with its variances, NaN where no judge
     that the calibration knows gave a verdict; ``out_of_fold``: the mean over the fold fits, as the
-    frame has it for prompts without human grades.
+    frame has it for prompts without human grades. ``panel_score`` and ``reliability`` are as in the frame.
     """
 
     raw_mean: Floats
     prediction: Predictions
     out_of_fold: Floats
+    panel_score: Floats
+    reliability: Floats
 
 
 def apply_to_evidence(prepared: PreparedCalibration, evidence: Evidence) -> BulkScores:
@@ -74,7 +76,13 @@ def apply_to_evidence(prepared: PreparedCalibration, evidence: Evidence) -> Bulk
 
     folds = [predict(_item(model, names, fold)).mean for fold in model["folds"]]
     out_of_fold = np.mean(folds, axis=0) if folds else np.full(n, np.nan)
-    return BulkScores(design.raw_mean, predict(_item(model, names, model["item"])), out_of_fold)
+    return BulkScores(
+        raw_mean=design.raw_mean,
+        prediction=predict(_item(model, names, model["item"])),
+        out_of_fold=out_of_fold,
+        panel_score=panel.consensus_mean + panel.consensus_slope * scores.score,
+        reliability=scores.reliability,
+    )
 
 
 def _systems(model: Mapping[str, Any]) -> SystemScores:
