@@ -123,7 +123,9 @@ class ColumnReader:
             missing = [*self.never_seen(), *self._missing()]
             if missing:
                 raise BadInput(
-                    "The file's columns do not fit; it has: " + ", ".join(columns)[:2000] + ".", missing
+                    "The file's columns do not fit; it has: "
+                    + ", ".join(name[:60] for name in columns)[:2000],
+                    missing,
                 )
 
     def _has(self, name: str) -> bool:

@@ -26,7 +26,8 @@ UploadedFile = Annotated[
     UploadFile,
     File(
         description="CSV (comma, tab, semicolon or bar), JSONL, gzip of either, Parquet or XLSX; UTF-8. "
-        "What it is, its content says, not its name."
+        "What it is, its content says, not its name.",
+        examples=["item_id,system,annotator,annotator_type,score\nq1,bot-v7,kim,expert,4\n"],
     ),
 ]
 RubricField = Annotated[Name, Form(description="Name of the rubric.", examples=["helpfulness"])]

@@ -127,7 +127,10 @@ async def post_verdicts(
     dry_run: Annotated[bool, Form(description="Check the file and store nothing.", examples=[False])] = False,
     wait: Annotated[
         bool | None,
-        Form(description="Answer only when all is stored; by default this depends on the file's size."),
+        Form(
+            description="Answer only when all is stored; by default this depends on the file's size.",
+            examples=[True],
+        ),
     ] = None,
 ) -> ImportOut:
     """All rows or none, any number of them. 200 when done; 202 for a large file, which goes on behind.

@@ -1,0 +1,237 @@
+import io
+import json
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from pyarrow import parquet as pq
+
+from tests.anchoring.files import EXAMPLES, csv_file, grade, gzipped, jsonl_file, preference
+
+PROBLEM = "application/problem+json"
+
+
+def rows(count: int = 12) -> list[dict[str, Any]]:
+    return [
+        grade(item_id=f"q{k % 4}", annotator=f"ann-{k // 4}", criterion="helpfulness", score=1 + k % 5)
+        for k in range(count)
+    ]
+
+
+@pytest.fixture
+def post(client):
+    def upload(file: io.BytesIO | bytes, expect: int = 200, **form: Any) -> dict[str, Any]:
+        content = file if isinstance(file, bytes) else file.getvalue()
+        data = {"rubric": "point", "anchor_set": "gold", **form}
+        answer = client.post("/anchors", files={"file": ("grades", content)}, data=data)
+        assert answer.status_code == expect, answer.text
+        if expect >= 400:
+            assert answer.headers["content-type"] == PROBLEM
+        body: dict[str, Any] = answer.json()
+        return body
+
+    return upload
+
+
+def test_an_upload_answers_what_the_set_is_now(post, client):
+    body = post(csv_file(rows()), anchor_set="first")
+    assert {
+        key: body[key] for key in ("anchor_set", "version", "items", "grades", "annotators", "warnings")
+    } == {
+        "anchor_set": "first",
+        "version": 1,
+        "items": 4,
+        "grades": 12,
+        "annotators": 3,
+        "warnings": [],
+    }
+    assert len(body["sha256"]) == 64
+    assert (body["changed"], body["dry_run"], body["format"], body["rows"]) == (True, False, "csv", 12)
+
+
+def test_the_same_file_twice_changes_nothing(post):
+    first = post(csv_file(rows()), anchor_set="twice")
+    again = post(csv_file(rows()), anchor_set="twice")
+    assert (again["version"], again["changed"], again["added"]) == (first["version"], False, 0)
+
+
+@pytest.mark.parametrize("format_", ["csv.gz", "jsonl", "parquet"])
+def test_other_formats_are_read_too(post, format_):
+    parquet = io.BytesIO()
+    pq.write_table(pa.Table.from_pylist(rows()), parquet)
+    files = {"csv.gz": gzipped(csv_file(rows())), "jsonl": jsonl_file(rows()), "parquet": parquet}
+    assert post(files[format_], anchor_set=format_)["grades"] == 12
+
+
+def test_a_dry_run_checks_and_stores_nothing(post, client):
+    body = post(csv_file(rows()), anchor_set="dry", dry_run="true")
+    assert (body["dry_run"], body["version"], body["rows"], body["grades"]) == (True, None, 12, 12)
+    assert client.get("/anchor-sets/dry").status_code == 404
+
+
+def test_wrong_rows_are_answered_with_row_column_problem_and_value(post, client):
+    bad = [*rows(), grade(item_id="q8", criterion="helpfulness", score="4,5"), grade(criterion="wit")]
+    body = post(csv_file(bad), 422, anchor_set="bad")
+    assert body["type"] == "/problems/bad-input"
+    assert body["errors"] == [
+        {
+            "row": 13,
+            "column": "score",
+            "problem": "is not a number: write a decimal point, not a comma",
+            "value": "4,5",
+        },
+        {
+            "row": 14,
+            "column": "criterion",
+            "problem": "is no criterion of the rubric; it has helpfulness",
+            "value": "wit",
+        },
+    ]
+    assert sum(body["counts"].values()) == 2
+    assert client.get("/anchor-sets/bad").status_code == 404
+
+
+def test_a_thousand_wrong_rows_are_listed_and_all_are_counted(post):
+    body = post(
+        csv_file([grade(item_id=f"q{k}", criterion="helpfulness", score=9) for k in range(1500)]), 422
+    )
+    assert len(body["errors"]) == 1000
+    assert body["counts"] == {"score is outside helpfulness's scale, 1 to 5": 1500}
+
+
+def test_grades_that_a_model_gave_are_refused(post):
+    body = post(csv_file([row | {"annotator_type": "llm_oracle"} for row in rows()]), 422)
+    assert "anchors are human grades" in body["errors"][0]["problem"]
+
+
+@pytest.mark.real_data
+def test_the_oracle_of_cje_arena_is_refused_with_the_reason(post, client, shared_data):
+    rubric = json.loads((EXAMPLES / "rubrics/cje_arena.json").read_text())
+    assert client.put("/rubrics/cje_arena", json=rubric).is_success
+    oracle = (shared_data / "cje_arena_oracle/human.csv.gz").read_bytes()
+    body = post(oracle, 422, rubric="cje_arena", anchor_set="oracle")
+    assert "names a model ('llm'), not a person: anchors are human grades" in body["errors"][0]["problem"]
+    assert sum(body["counts"].values()) == 1260
+
+
+@pytest.mark.real_data
+@pytest.mark.parametrize(
+    "rubric, folder, grades",
+    [
+        ("hanna", "hanna", 19_008),
+        ("llmbar", "llmbar", 419),
+        ("conala_ice", "conala_ice", 11_033),
+        ("llm_rubric", "llm_rubric", 7_574),
+        ("pandalm", "pandalm", 2_997),
+        ("ragchecker", "ragchecker_meta", 1_680),
+    ],
+)
+def test_the_recorded_human_grades_come_in_by_a_mapping(post, client, shared_data, rubric, folder, grades):
+    assert client.put(f"/rubrics/{rubric}", content=_read(f"rubrics/{rubric}.json"), headers=_JSON).is_success
+    content = (shared_data / folder / "human.csv.gz").read_bytes()
+    body = post(content, rubric=rubric, anchor_set=rubric, mapping=_read(f"imports/{rubric}.anchors.json"))
+    assert body["grades"] == grades
+
+
+_JSON = {"content-type": "application/json"}
+
+
+def _read(name: str) -> str:
+    return (EXAMPLES / name).read_text()
+
+
+def test_a_mapping_is_obeyed_and_a_wrong_one_is_explained(post):
+    renamed = [{**row, "rating": row["score"]} for row in rows()]
+    for row in renamed:
+        del row["score"]
+    mapping = json.dumps({"columns": {"score": "rating"}})
+    assert post(csv_file(renamed), anchor_set="mapped", mapping=mapping)["grades"] == 12
+    body = post(csv_file(renamed), 422, mapping='{"columns": {"skore": "rating"}}')
+    assert body["errors"][0]["path"] == "mapping.columns.skore"
+    assert "did you mean score?" in body["errors"][0]["problem"]
+    assert post(csv_file(renamed), 422, mapping="{")["errors"][0]["path"] == "mapping"
+
+
+def test_preferences_are_uploaded_for_a_pairwise_rubric(post):
+    pairs = [preference(item_id=f"q{k}", verdict=word) for k, word in enumerate(("A", "B", "tie"))]
+    assert post(csv_file(pairs), rubric="pair", anchor_set="pairs")["grades"] == 3
+
+
+def test_replace_makes_the_file_the_whole_set(post):
+    post(csv_file(rows()), anchor_set="replaced")
+    body = post(csv_file(rows(4)), anchor_set="replaced", replace="true")
+    assert (body["version"], body["grades"], body["removed"]) == (2, 4, 8)
+
+
+def test_a_rubric_that_is_not_there_is_a_404_that_says_how_to_make_it(post):
+    body = post(csv_file(rows()), 404, rubric="nothing")
+    assert "PUT /rubrics/nothing" in body["detail"]
+
+
+def test_a_set_of_another_rubric_is_a_conflict(post):
+    post(csv_file(rows()), anchor_set="mine")
+    pairs = csv_file([preference()])
+    assert "belongs to the rubric 'point'" in post(pairs, 409, rubric="pair", anchor_set="mine")["detail"]
+
+
+@pytest.mark.parametrize(
+    "content, status, says",
+    [
+        (b"", 422, "empty"),
+        (b"item_id,score\n", 422, "no rows"),
+        (b"%PDF-1.7", 415, "PDF"),
+        ("item_id,score\nq1,4\n".encode("utf-16"), 415, "UTF-16"),
+        (b"item_id,score\nq\xe91,4\n", 422, "0xE9"),
+        (b"item_id,score\nq\x001,4\n", 422, "NUL"),
+        (b"item_id,score,system\nq1;4;bot\nq2;4;bot\n", 422, "mixed"),
+        (b"item_id,score,score\nq1,4,5\n", 422, "same name"),
+        (b'[{"item_id": "q1"}]', 415, "one JSON object per line"),
+        (b"PK\x03\x04 no workbook", 422, "damaged"),
+        (b"PAR1 no parquet PAR1", 422, "damaged"),
+        (b"\x1f\x8b\x08\x00 no gzip", 422, "damaged"),
+        (b"x" * 9_000_000, 422, "longer than 8 MiB"),
+    ],
+)
+def test_a_file_that_cannot_be_read_is_a_clear_4xx(post, content, status, says):
+    assert says in post(content, status)["detail"]
+
+
+def test_fields_that_are_missing_are_named(client):
+    answer = client.post("/anchors", files={"file": ("x", b"a,b\n1,2\n")}, data={"rubric": "point"})
+    assert answer.status_code == 422
+    assert [error["path"] for error in answer.json()["errors"]] == ["body.anchor_set"]
+    assert client.post("/anchors", json={"rubric": "point"}).status_code == 415
+
+
+def test_sets_are_listed_in_pages_and_shown_with_their_versions(post, client):
+    for name in ("list-a", "list-b", "list-c"):
+        post(csv_file(rows()), anchor_set=name)
+    post(csv_file([grade(item_id="q9", criterion="helpfulness")]), anchor_set="list-b")
+    page = client.get("/anchor-sets", params={"limit": 200, "rubric": "point"}).json()
+    names = [entry["name"] for entry in page["items"]]
+    assert names == sorted(names)
+    assert {"list-a", "list-b", "list-c"} <= set(names)
+    short = client.get("/anchor-sets", params={"limit": 1}).json()
+    after = client.get("/anchor-sets", params={"limit": 1, "cursor": short["next_cursor"]}).json()
+    assert short["items"][0]["name"] < after["items"][0]["name"]
+    one = client.get("/anchor-sets/list-b").json()
+    assert (one["name"], one["version"], one["grades"], one["rubric"]) == ("list-b", 2, 13, "point")
+    assert [version["version"] for version in one["versions"]] == [2, 1]
+    assert one["created_at"].endswith("Z")
+
+
+def test_a_set_that_is_not_there_is_a_404(client):
+    answer = client.get("/anchor-sets/nothing")
+    assert (answer.status_code, answer.headers["content-type"]) == (404, PROBLEM)
+
+
+def test_an_idempotency_key_answers_the_same_upload_the_same_way(client):
+    for expected in (None, "true"):
+        answer = client.post(
+            "/anchors",
+            files={"file": ("grades.csv", csv_file(rows()).getvalue())},
+            data={"rubric": "point", "anchor_set": "keyed"},
+            headers={"Idempotency-Key": "upload-1"},
+        )
+        assert (answer.status_code, answer.json()["changed"]) == (200, True)
+        assert answer.headers.get("idempotency-replayed") == expected
