@@ -130,11 +130,10 @@ async def compare(
     codes = _codes(units, baseline, candidate)
     whole, parts, warnings = await asyncio.to_thread(_found, units, codes, by, level)
     stale = calibration.snapshot.get("rubric_version") != version.version
-    newer = await quality.newer(project_id, rubric, criterion, units.frame)
     width = abs(units.shown_width())
     said = list(warnings)
-    if newer:
-        said.insert(0, f"{newer} verdicts came after this calibration and are not in these numbers")
+    if ready.left_out:
+        said.insert(0, f"{ready.left_out} verdicts came later for answers that were judged before: not in")
     if stale:
         said.insert(0, "the rubric has changed since this calibration")
     rows = _adjusted(parts, margin / width, level, width)

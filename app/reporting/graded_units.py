@@ -165,6 +165,9 @@ def _anchoring(frame: Frame) -> Anchoring:
     if logged:
         base = np.ones(n)
         base[labelled] = 1.0 / chance
+    if not labelled.any():
+        none = Representativeness(None, np.zeros(0, np.int64), np.zeros(0), np.zeros(0), 0)
+        return Anchoring(none, None, None, False, False, False, False, 0.0, 0.0)
     names, features = _features(frame)
     block = (frame.system.astype(np.int64) + 1) * (len(frame.systems) + 1) + frame.other_system + 1
     block = np.unique(block, return_inverse=True)[1]
@@ -217,7 +220,7 @@ def _features(frame: Frame) -> tuple[list[str], Floats]:
     names = ["how clear the panel's preference is" if pairwise else "the panel's score"]
     columns = [rank]
     length = frame.length + frame.other_length if pairwise else frame.length
-    if np.isfinite(length).mean() > 0.5:
+    if np.isfinite(length).sum() > 0.5 * length.size:
         names.append("the length of answers")
         columns.append(block_ranks(length, block))
     for stratum, codes in frame.strata.items():

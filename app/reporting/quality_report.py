@@ -3,21 +3,24 @@
 import asyncio
 from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
+from app.calibration.apply import prepare
+from app.calibration.bulk import apply_to_evidence
 from app.calibration.design import build_design
 from app.calibration.frame import Frame
 from app.domain.calibration import Calibration
 from app.domain.ids import show_id
 from app.domain.problems import NotFound
 from app.reporting.graded_units import GradedUnits, graded_units, raw_units
+from app.reporting.newer_units import with_newer
 from app.reporting.quality_groups import group_units
 from app.reporting.quality_rows import QualityRow, quality_rows, stale_row
 from app.reporting.quality_words import table_warnings
 from app.stats.rectifier import Population
 from app.storage import ledger
-from app.storage.calibrations import get_frame, latest_calibration
+from app.storage.calibrations import get_calibration, get_frame, latest_calibration_id
 from app.storage.database import Database
 from app.storage.evidence import load_evidence
 from app.storage.rubrics import get_rubric
@@ -29,7 +32,8 @@ _KEPT_FRAMES = 8
 class QualityTable:
     """The rows of one criterion.
 
-    ``newer_verdicts`` came after the calibration's snapshot, and are not in. ``power_tuning`` is how much
+    ``newer_verdicts`` came after the calibration's snapshot for answers it had already, and are not in
+    (answers that were first judged since are). ``power_tuning`` is how much
     of a difference between panel scores is taken over (0: human grades alone), ``panel_correlation`` how
     the panel's scores follow the human grades within rows; None without a calibration.
     """
@@ -54,10 +58,15 @@ class QualityTable:
 
 @dataclass(frozen=True, slots=True)
 class Ready:
-    """A criterion's newest calibration, arranged."""
+    """A criterion's newest calibration with its units, and how many newer verdicts they do not have.
+
+    ``seen`` is the newest verdict that was looked at.
+    """
 
     calibration: Calibration
     units: GradedUnits
+    left_out: int
+    seen: int
 
 
 class Quality:
@@ -65,7 +74,7 @@ class Quality:
 
     def __init__(self, db: Database) -> None:
         self.db = db
-        self._kept: OrderedDict[int, GradedUnits] = OrderedDict()
+        self._kept: OrderedDict[int, Ready] = OrderedDict()
 
     async def table(
         self,
@@ -106,7 +115,7 @@ class Quality:
             quality_rows, units, groups, level, population, ready is not None
         )
         warnings = table_warnings(units.frame, units.anchoring, quality) if quality is not None else ()
-        newer = 0 if ready is None else await self.newer(project_id, rubric, criterion, units.frame)
+        newer = 0 if ready is None else ready.left_out
         stale = calibration is not None and calibration.snapshot.get("rubric_version") != version.version
         frame = units.frame
         return QualityTable(
@@ -129,33 +138,44 @@ class Quality:
         )
 
     async def ready(self, project_id: int, rubric: str, criterion: str) -> Ready | None:
-        """The newest calibration that is done, with its frame arranged; None if there is none."""
-        calibration = await latest_calibration(self.db, project_id, rubric=rubric, criterion=criterion)
-        if calibration is None:
+        """The newest calibration that is done, with all that was judged since; None if there is none."""
+        newest = await latest_calibration_id(self.db, project_id, rubric=rubric, criterion=criterion)
+        if newest is None:
             return None
-        if calibration.id not in self._kept:
-            raw = await get_frame(self.db, project_id, calibration.id)
-            if raw is None:
+        kept = self._kept.get(newest)
+        if kept is None:
+            calibration = await get_calibration(self.db, project_id, newest)
+            raw = await get_frame(self.db, project_id, newest)
+            if raw is None or calibration is None:
                 return None
-            self._kept[calibration.id] = await asyncio.to_thread(lambda: graded_units(Frame.from_bytes(raw)))
-            while len(self._kept) > _KEPT_FRAMES:
-                self._kept.popitem(last=False)
-        self._kept.move_to_end(calibration.id)
-        return Ready(calibration, self._kept[calibration.id])
+            frame = await asyncio.to_thread(Frame.from_bytes, raw)
+            units = await asyncio.to_thread(graded_units, frame)
+            kept = Ready(calibration, units, 0, frame.newest_verdict)
+        if await self.db.read(ledger.newest) > kept.seen:
+            kept = await self._with_newer(project_id, kept)
+        self._kept[newest] = kept
+        self._kept.move_to_end(newest)
+        while len(self._kept) > _KEPT_FRAMES:
+            self._kept.popitem(last=False)
+        return kept
 
-    async def newer(self, project_id: int, rubric: str, criterion: str, frame: Frame) -> int:
-        """How many verdicts on the criterion came after the frame's snapshot."""
-        if await self.db.read(ledger.newest) <= frame.newest_verdict:
-            return 0
+    async def _with_newer(self, project_id: int, kept: Ready) -> Ready:
+        calibration, frame = kept.calibration, kept.units.frame
         later = await load_evidence(
             self.db,
             project_id,
-            rubric,
-            criterion,
-            after_verdict=frame.newest_verdict,
+            calibration.rubric,
+            calibration.criterion,
+            after_verdict=kept.seen,
             simulated=frame.simulated,
         )
-        return len(later.v_unit)
+        prepared = prepare(calibration)
+        if not len(later.v_unit) or prepared is None:
+            return replace(kept, seen=later.newest_verdict, left_out=kept.left_out + len(later.v_unit))
+        scores = await asyncio.to_thread(apply_to_evidence, prepared, later)
+        more = with_newer(frame, later, scores)
+        units = await asyncio.to_thread(graded_units, more.frame) if more.added else kept.units
+        return Ready(calibration, units, kept.left_out + more.left_out, later.newest_verdict)
 
     async def _uncalibrated(self, project_id: int, rubric: str, criterion: str) -> GradedUnits:
         evidence = await load_evidence(self.db, project_id, rubric, criterion)
@@ -172,5 +192,8 @@ def _about_calibration(calibration: Calibration | None, newer: int, stale: bool)
             "which has changed since"
         )
     if newer:
-        said.append(f"{newer} verdicts came after this calibration and are not in these numbers")
+        said.append(
+            f"{newer} verdicts came after this calibration for answers that it had already, and are not "
+            "in these numbers"
+        )
     return tuple(said)

@@ -86,7 +86,9 @@ class QualityOut(Answered):
         examples=[False],
     )
     newer_verdicts: int = Field(
-        description="Verdicts that came after the calibration and are not in these numbers.", examples=[0]
+        description="Verdicts that came after the calibration for answers it had already: not in these "
+        "numbers. Answers that were first judged since are in.",
+        examples=[0],
     )
     power_tuning: float | None = Field(
         description="How much of a difference between panel scores is taken over; 0 rests on human grades "

@@ -1,0 +1,111 @@
+"""A stored project with planted system qualities, judged, graded by people and calibrated."""
+
+from datetime import datetime
+
+import numpy as np
+
+from app.calibration.calibrate import Computed, compute, queue_calibrations
+from app.calibration.runner import run_queued_calibrations
+from app.domain.anchors import HumanVerdict, Pairing, RecordedVerdict
+from app.domain.rubrics import Criterion, Rubric, RubricKind, RubricVersion, Scale
+from app.storage.database import Database
+from app.storage.evidence import Evidence
+from tests.storage.samples import anchored, human, imported, recorded, rubric_in
+
+SYSTEMS = 5
+PROMPTS = 50
+LANGUAGES = ("de", "en")
+
+
+def rubric_for(kind: RubricKind = RubricKind.POINTWISE, *, higher_is_better: bool = True) -> Rubric:
+    quality = Criterion("quality", "how good it is", Scale(1, 5), higher_is_better)
+    return Rubric("support", kind, "Judge with care.", (quality,))
+
+
+def truth(system: int) -> float:
+    """Planted mean human grade of a system, on the scale from 1 to 5."""
+    return 2.0 + 0.4 * system
+
+
+def about(system: int, prompt: int, other: int | None = None) -> Pairing:
+    return Pairing(
+        f"item-{prompt}",
+        f"bot-{system}",
+        other_system=None if other is None else f"bot-{other}",
+        answer=f"answer {prompt} of {system}",
+        other_answer=None if other is None else f"answer {prompt} of {other}",
+        prompt=f"prompt {prompt}",
+        len_words=50,
+        strata={"language": LANGUAGES[prompt % 2]},
+    )
+
+
+async def judged_project(
+    db: Database,
+    project_id: int,
+    now: datetime,
+    *,
+    anchors: int = 25,
+    seed: int = 3,
+    higher_is_better: bool = True,
+    kind: RubricKind = RubricKind.POINTWISE,
+) -> RubricVersion:
+    """Five systems, fifty prompts, three judges that are half a point too kind; not calibrated yet.
+
+    ``anchors`` answers of every system have a human grade (pairs: that many pairs in all, times five).
+    """
+    rng = np.random.default_rng(seed)
+    rubric = await rubric_in(db, project_id, now, rubric_for(kind, higher_is_better=higher_is_better))
+    verdicts, people = (
+        _pairs(rng, anchors) if kind is RubricKind.PAIRWISE else _answers(rng, anchors, higher_is_better)
+    )
+    await imported(db, project_id, rubric, verdicts, now)
+    if people:
+        await anchored(db, project_id, rubric, people, now)
+    return rubric
+
+
+async def calibrate(db: Database, project_id: int, now: datetime) -> None:
+    """Queue and carry out the calibration of everything."""
+    await queue_calibrations(db, project_id, rubric="support", now=lambda: now)
+    await run_queued_calibrations(db, elsewhere=_here, now=lambda: now)
+
+
+async def _here(evidence: Evidence, seed: int) -> Computed:
+    return compute(evidence, seed=seed)
+
+
+def _answers(
+    rng: np.random.Generator, anchors: int, higher_is_better: bool
+) -> tuple[list[RecordedVerdict], list[HumanVerdict]]:
+    verdicts, people = [], []
+
+    def on_scale(value: float) -> float:
+        grade = float(np.clip(round(value), 1, 5))
+        return grade if higher_is_better else 6 - grade
+
+    for system in range(SYSTEMS):
+        graded = set(rng.permutation(PROMPTS)[:anchors].tolist())
+        for prompt in range(PROMPTS):
+            quality = truth(system) + 0.7 * rng.normal()
+            one = about(system, prompt)
+            for j in range(3):
+                score = on_scale(quality + 0.5 + 0.7 * rng.normal())
+                verdicts.append(recorded(one, score, by=f"judge-{j}"))
+            if prompt in graded:
+                people.append(human(one, on_scale(quality + 0.4 * rng.normal())))
+    return verdicts, people
+
+
+def _pairs(rng: np.random.Generator, anchors: int) -> tuple[list[RecordedVerdict], list[HumanVerdict]]:
+    verdicts, people = [], []
+    for prompt in range(4 * PROMPTS):
+        first, second = sorted(rng.permutation(SYSTEMS)[:2].tolist())
+        gap = truth(first) - truth(second) + rng.normal()
+        one = about(first, prompt, second)
+        for j in range(3):
+            score = float(np.sign(gap + rng.normal()))
+            verdicts.append(recorded(one, score, by=f"judge-{j}", order=1))
+        if prompt < SYSTEMS * anchors:
+            people.append(human(one, float(np.sign(gap + 0.5 * rng.normal()))))
+    return verdicts, people
