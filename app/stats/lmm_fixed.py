@@ -136,7 +136,7 @@ def _alias_from_gram(gram: Floats) -> tuple[Ints, Floats]:
     index = np.array(kept, dtype=np.intp)
     alias: Floats = np.zeros((len(kept), p))
     if len(kept):
-        alias = np.linalg.solve(gram[np.ix_(index, index)], gram[index, :])
+        alias = np.asarray(np.linalg.solve(gram[np.ix_(index, index)], gram[index, :]), dtype=np.float64)
         alias[:, index] = np.eye(len(kept))
     return index, alias
 

@@ -15,6 +15,7 @@ from app.stats.errors import NotIdentified
 from app.stats.lmm import LmmFit
 from app.stats.lmm_criterion import symmetric_inverse
 from app.stats.lmm_design import Floats
+from app.stats.lmm_kenward_roger import kenward_roger
 from app.stats.lmm_optimise import hessian_of
 
 EIGEN_TOLERANCE = 1e-8
@@ -62,6 +63,10 @@ def contrast(fit: LmmFit, *, L: Any, level: float = 0.95, method: str = "sattert
     if method == "satterthwaite":
         covariance = fit.covariance
         df = satterthwaite_df(fit, matrix)
+    elif method == "kenward-roger":
+        adjusted = kenward_roger(fit)
+        covariance = adjusted.covariance
+        df = adjusted.df(fit, matrix)
     elif method == "normal":
         covariance = fit.covariance
         df = np.full(len(matrix), np.inf)

@@ -37,7 +37,7 @@ def design(terms: list[RandomTerm], n: int) -> np.ndarray:
 def at_estimates(
     fit: LmmFit, terms: list[RandomTerm], y: np.ndarray, X: np.ndarray, w: np.ndarray | None
 ) -> Dense:
-    """Everything at the fit's variances: GLS, BLUPs, the criterion, predictions of the rows with variances."""
+    """Everything at the fit's variances: GLS, BLUPs, the criterion, predictions with variances."""
     n, p = X.shape
     weights = np.ones(n) if w is None else w
     Z = design(terms, n)
@@ -73,3 +73,44 @@ def at_estimates(
         variance=np.einsum("ij,jk,ik->i", A, joint, A),
         mode_variance=np.diag(uu),
     )
+
+
+def kenward_roger(
+    fit: LmmFit, terms: list[RandomTerm], X: np.ndarray, w: np.ndarray | None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Adjusted covariance of beta and degrees of freedom of each coefficient, from n x n matrices."""
+    n = len(X)
+    weights = np.ones(n) if w is None else w
+    parts, V = [np.diag(1 / weights)], np.diag(fit.sigma2 / weights)
+    for term, component in zip(terms, fit.components, strict=True):
+        Z = design([term], n)
+        k = len(component.sd)
+        V = V + Z @ np.kron(np.eye(component.levels), component.covariance) @ Z.T
+        for i in range(k):
+            for j in range(i + 1 if term.correlated else 0):
+                one, two = Z[:, i::k], Z[:, j::k]
+                parts.append(one @ two.T + (two @ one.T if i != j else 0))
+            if not term.correlated:
+                parts.append(Z[:, i::k] @ Z[:, i::k].T)
+    Vi = np.linalg.inv(V)
+    phi = np.linalg.inv(X.T @ Vi @ X)
+    P = [-X.T @ Vi @ G @ Vi @ X for G in parts]
+    middle = [Vi @ G @ Vi for G in parts]
+    r = len(parts)
+    Q = [[X.T @ middle[i] @ V @ middle[j] @ X for j in range(r)] for i in range(r)]
+    information = np.array(
+        [
+            [
+                np.sum((middle[i] @ V) * (middle[j] @ V).T)
+                - 2 * np.trace(phi @ Q[i][j])
+                + np.trace(phi @ P[i] @ phi @ P[j])
+                for j in range(r)
+            ]
+            for i in range(r)
+        ]
+    )
+    W = 2 * np.linalg.inv(information)
+    gap = sum(W[i, j] * (Q[i][j] - P[i] @ phi @ P[j]) for i in range(r) for j in range(r))
+    along = np.array([np.diag(phi @ one @ phi) for one in P])
+    df = 2 * np.diag(phi) ** 2 / np.einsum("ip,ij,jp->p", along, W, along)
+    return phi + 2 * phi @ gap @ phi, df

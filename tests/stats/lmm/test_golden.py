@@ -12,12 +12,13 @@ from app.stats.lmm import LmmFit, RandomTerm, fit_lmm
 from app.stats.lmm_inference import contrast
 from app.stats.lmm_predict import conditional_modes
 
-CASES = sorted(path.stem for path in (Path(__file__).parent / "golden").glob("*.json"))
+GOLDEN = Path(__file__).parent / "golden"
+CASES = sorted(path.stem for path in GOLDEN.glob("*.json"))
 
 
 @cache
 def golden(name: str) -> tuple[dict[str, Any], LmmFit]:
-    case = json.loads((Path(__file__).parent / "golden" / f"{name}.json").read_text())
+    case = json.loads((GOLDEN / f"{name}.json").read_text())
     fit = fit_lmm(
         y=np.array(case["y"], float),
         X=np.array(case["X"], float).T,
@@ -88,3 +89,18 @@ def test_satterthwaite_degrees_of_freedom_agree_with_lmertest(name):
     result, fit = golden(name)
     df = contrast(fit, L=np.eye(fit.p)).df
     np.testing.assert_allclose(df, np.atleast_1d(result["satterthwaite"]), rtol=1e-3)
+
+
+WITH_KR = [name for name in CASES if "kenward_roger" in (GOLDEN / f"{name}.json").read_text()]
+
+
+def test_there_are_kenward_roger_cases():
+    assert len(WITH_KR) >= 15
+
+
+@pytest.mark.parametrize("name", WITH_KR)
+def test_kenward_roger_agrees_with_pbkrtest(name):
+    result, fit = golden(name)
+    found = contrast(fit, L=np.eye(fit.p), method="kenward-roger")
+    np.testing.assert_allclose(found.se, np.atleast_1d(result["kenward_roger"]["se"]), rtol=1e-5)
+    np.testing.assert_allclose(found.df, np.atleast_1d(result["kenward_roger"]["df"]), rtol=1e-3)

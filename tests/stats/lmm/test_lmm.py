@@ -6,8 +6,9 @@ import scipy.sparse as sp
 
 from app.stats.errors import InsufficientData, NotIdentified
 from app.stats.lmm import RandomTerm, fit_lmm
+from app.stats.lmm_inference import contrast
 from app.stats.lmm_predict import conditional_modes, predict_lmm
-from tests.stats.lmm.dense import at_estimates
+from tests.stats.lmm.dense import at_estimates, kenward_roger
 from tests.stats.lmm.worlds import KINDS, judged
 
 
@@ -47,6 +48,19 @@ def test_predictions_and_modes_carry_the_uncertainty_of_dense_matrices(kind, wei
     np.testing.assert_allclose(np.concatenate([m.effect.ravel() for m in modes]), dense.modes, atol=1e-9)
     spread = np.concatenate([m.standard_errors.ravel() ** 2 for m in modes])
     np.testing.assert_allclose(spread, dense.mode_variance, rtol=1e-7, atol=1e-11)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("weighted", [False, True])
+def test_kenward_roger_agrees_with_dense_matrices(kind, weighted):
+    world = judged(3, n=160, items=25)
+    terms = world.terms(kind)
+    w = world.weights if weighted else None
+    fit = fit_lmm(y=world.y, X=world.X, groups=terms, weights=w)
+    covariance, df = kenward_roger(fit, terms, world.X, w)
+    found = contrast(fit, L=np.eye(2), method="kenward-roger")
+    np.testing.assert_allclose(found.se, np.sqrt(np.diag(covariance)), rtol=1e-7)
+    np.testing.assert_allclose(found.df, df, rtol=1e-6)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -147,7 +161,7 @@ def test_adding_fixed_effects_to_the_outcome_leaves_the_variances_alone():
     world = judged(11)
     fit = fit_lmm(y=world.y, X=world.X, groups=world.terms("crossed"))
     again = fit_lmm(y=world.y + world.X @ [5.0, -2.0], X=world.X, groups=world.terms("crossed"))
-    np.testing.assert_allclose(again.beta, fit.beta + [5.0, -2.0], rtol=1e-9)
+    np.testing.assert_allclose(again.beta, fit.beta + np.array([5.0, -2.0]), rtol=1e-9)
     assert again.deviance == pytest.approx(fit.deviance, abs=1e-9)
 
 
