@@ -1,0 +1,123 @@
+"""GET /quality and POST /comparisons over HTTP, on a project with planted qualities."""
+
+import asyncio
+import shutil
+from datetime import UTC, datetime
+
+import pytest
+
+from app.storage.database import Database
+from app.storage.projects import get_or_create_project
+from tests.reporting.projects import SYSTEMS, calibrate, judged_project
+from tests.running_service import POINTWISE, running_service
+
+ASK = {"rubric": "support", "criterion": "quality"}
+COMPARE = {**ASK, "baseline": "bot-0", "candidate": "bot-4"}
+NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
+
+
+async def _build(url: str) -> None:
+    async with Database(url) as db:
+        project = await get_or_create_project(db, now=NOW)
+        await judged_project(db, project.id, NOW)
+        await calibrate(db, project.id, NOW)
+
+
+@pytest.fixture(scope="module")
+def client(_migrated_sqlite, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("quality")
+    shutil.copyfile(_migrated_sqlite, folder / "venire.db")
+    asyncio.run(_build(f"sqlite:///{folder / 'venire.db'}"))
+    with running_service({"VENIRE_DATA_DIR": str(folder)}) as service, service.client() as client:
+        client.put("/rubrics/empty", json=POINTWISE)
+        yield client
+
+
+def test_every_row_has_the_fields_of_the_contract(client):
+    response = client.get("/quality", params=ASK)
+    assert response.status_code == 200
+    table = response.json()
+    assert len(table["rows"]) == SYSTEMS
+    for row in table["rows"]:
+        assert set(row) >= {
+            "system", "strata", "n_items", "n_anchors", "raw_mean", "corrected", "interval",
+            "rectifier", "effective_sample_size", "status", "warnings",
+        }  # fmt: skip
+        assert row["status"] == "calibrated"
+        assert row["interval"][0] <= row["corrected"] <= row["interval"][1]
+    assert table["calibration_id"].startswith("c_")
+    assert table["simulated"] is False
+    assert table["scale"] == [1.0, 5.0]
+
+
+def test_rows_follow_by_and_intervals_the_level(client):
+    by = client.get("/quality", params={**ASK, "by": ["system", "stratum.language"]}).json()
+    assert len(by["rows"]) == 2 * SYSTEMS
+    assert {row["strata"]["language"] for row in by["rows"]} == {"de", "en"}
+    narrow = client.get("/quality", params={**ASK, "level": 0.5}).json()["rows"]
+    wide = client.get("/quality", params={**ASK, "level": 0.99}).json()["rows"]
+    for a, b in zip(narrow, wide, strict=True):
+        assert a["interval"][1] - a["interval"][0] < b["interval"][1] - b["interval"][0]
+
+
+def test_a_rubric_without_verdicts_is_an_empty_table_and_not_an_error(client):
+    table = client.get("/quality", params={"rubric": "empty", "criterion": "helpfulness"}).json()
+    assert table["rows"] == []
+    assert table["calibration_id"] is None
+    assert table["warnings"]
+
+
+@pytest.mark.parametrize(
+    ("params", "status"),
+    [
+        ({**ASK, "rubric": "none"}, 404),
+        ({**ASK, "criterion": "none"}, 404),
+        ({**ASK, "by": ["stratum.colour"]}, 422),
+        ({**ASK, "by": ["nonsense"]}, 422),
+        ({**ASK, "level": 1.0}, 422),
+        ({**ASK, "level": "nan"}, 422),
+        ({**ASK, "population": "everything"}, 422),
+        ({"rubric": "support"}, 422),
+    ],
+)
+def test_a_bad_question_is_a_problem_document(client, params, status):
+    response = client.get("/quality", params=params)
+    assert response.status_code == status
+    assert response.headers["content-type"] == "application/problem+json"
+    assert response.json()["detail"]
+
+
+def test_a_comparison_has_difference_interval_and_verdict(client):
+    response = client.post("/comparisons", json={**COMPARE, "margin": 0.1, "by": ["stratum.language"]})
+    assert response.status_code == 200
+    found = response.json()
+    assert found["verdict"] == "better"
+    assert found["interval"][0] < found["difference"] < found["interval"][1]
+    assert [row["strata"]["language"] for row in found["rows"]] == ["de", "en"]
+    assert all(row["verdict"] in {"better", "inconclusive"} for row in found["rows"])
+
+
+def test_without_a_calibration_a_comparison_is_inconclusive(client):
+    body = {**COMPARE, "rubric": "empty", "criterion": "helpfulness"}
+    found = client.post("/comparisons", json=body).json()
+    assert (found["verdict"], found["difference"], found["interval"]) == ("inconclusive", None, None)
+    assert found["warnings"]
+
+
+@pytest.mark.parametrize(
+    ("change", "status"),
+    [
+        ({"rubric": "none"}, 404),
+        ({"criterion": "none"}, 404),
+        ({"baseline": "nobody"}, 422),
+        ({"candidate": "bot-0"}, 422),
+        ({"margin": -1}, 422),
+        ({"by": ["system"]}, 422),
+        ({"by": ["stratum.colour"]}, 422),
+        ({"margins": 0.1}, 422),
+    ],
+)
+def test_a_bad_comparison_is_a_problem_document(client, change, status):
+    response = client.post("/comparisons", json={**COMPARE, **change})
+    assert response.status_code == status
+    assert response.headers["content-type"] == "application/problem+json"
