@@ -8,7 +8,9 @@ other). Prompts are eliminated in closed form, so an evaluation costs O(n d^2) w
 Source: Henderson's mixed model equations; the restricted likelihood as in Harville (1977).
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -111,15 +113,11 @@ def fit_anchors(
         starts = [np.log([0.5, share, share]) for share in (0.2, 0.02)]
     else:
         starts = [np.clip(np.log(np.maximum(start, _FLOOR) / scale), low + 0.5, high)]
-    best = None
-    for guess in starts:
-        found = minimize(
-            objective, guess[used], method="L-BFGS-B", jac=True, bounds=[(low, high)] * int(used.sum()),
-            options={"maxiter": 100, "ftol": 1e-10, "gtol": 1e-5},
-        )  # fmt: skip
-        if best is None or found.fun < best.fun - 1e-6:
-            best = found
-    assert best is not None
+    best = _least(objective, [guess[used] for guess in starts], low, high)
+    stuck = best.x < low + 1.0
+    if stuck.any():  # the logarithm's slope is 0 there: look whether it is a minimum or only flat
+        again = _least(objective, [np.where(stuck, np.log(0.05), best.x)], low, high)
+        best = again if again.fun < best.fun - 1e-6 else best
     residual, between, system = _variances(best.x, rows)
     solved = _solve(rows, residual, between, system)
     names = np.array(NAMES)[used]
@@ -174,7 +172,8 @@ def profile_variances(
     rows = _prepare(y, x, z, prompt, known, prior_mean, prior_precision)
     best = np.log(np.maximum(np.array(fit.variances), _FLOOR * rows.scale) / rows.scale)[rows.used]
     drop = float(chi2.ppf(level, 1))
-    top = min(fit.reml, _unpenalised(rows, best))
+    # The fit keeps the systems' variance off 0, and so need not stand where the likelihood is highest.
+    best, top = _peak(rows, best)
     names = [name for name, used in zip(NAMES, rows.used, strict=True) if used]
 
     def profiled(k: int, value: float) -> float:
@@ -201,11 +200,11 @@ def profile_variances(
     for k, name in enumerate(names):
         low, high = np.log(_FLOOR), np.log(10.0)
         ends = [0.0, np.inf]
-        if profiled(k, low) > 0:
+        if best[k] > low and profiled(k, low) > 0 > profiled(k, best[k]):
             ends[0] = rows.scale * float(
                 np.exp(brentq(lambda v, k=k: profiled(k, v), low, best[k], xtol=0.01))
             )
-        if profiled(k, high) > 0:
+        if best[k] < high and profiled(k, high) > 0 > profiled(k, best[k]):
             ends[1] = rows.scale * float(
                 np.exp(brentq(lambda v, k=k: profiled(k, v), best[k], high, xtol=0.01))
             )
@@ -213,8 +212,20 @@ def profile_variances(
     return intervals
 
 
-def _unpenalised(rows: _Rows, start: Floats) -> float:
-    """The least criterion without the penalty on the systems' variance."""
+def _least(objective: Callable[[Floats], Any], starts: list[Floats], low: float, high: float) -> Any:
+    """The best of L-BFGS-B's ends."""
+    options = {"maxiter": 100, "ftol": 1e-10, "gtol": 1e-5}
+    ends = [
+        minimize(
+            objective, start, method="L-BFGS-B", jac=True, bounds=[(low, high)] * len(start), options=options
+        )
+        for start in starts
+    ]
+    return min(ends, key=lambda end: float(end.fun))
+
+
+def _peak(rows: _Rows, start: Floats) -> tuple[Floats, float]:
+    """Where the criterion without the penalty on the systems' variance is least, and its value there."""
 
     def objective(logs: Floats) -> tuple[float, Floats]:
         variances = _variances(logs, rows)
@@ -222,7 +233,8 @@ def _unpenalised(rows: _Rows, start: Floats) -> float:
         return solved.reml, _gradient(rows, solved, *variances)[rows.used]
 
     bounds = [(np.log(_FLOOR), np.log(10.0))] * len(start)
-    return float(minimize(objective, start, method="L-BFGS-B", jac=True, bounds=bounds).fun)
+    found = minimize(objective, start, method="L-BFGS-B", jac=True, bounds=bounds)
+    return found.x, float(found.fun)
 
 
 def _off_zero(system: float) -> tuple[float, float]:
