@@ -10,6 +10,12 @@ from sqlalchemy import Connection
 
 from app.storage.migrate import on_database
 from app.storage.tables import metadata
+from app.storage.words import Words
+
+
+def render_item(kind: str, item: object, _: object) -> str | bool:
+    """Migrations speak of plain columns: they must not change when our types do."""
+    return "sa.Text()" if kind == "type" and isinstance(item, Words) else False
 
 
 def run(connection: Connection) -> None:
@@ -18,6 +24,7 @@ def run(connection: Connection) -> None:
         target_metadata=metadata,
         render_as_batch=connection.dialect.name == "sqlite",
         compare_type=True,
+        render_item=render_item,
     )
     with context.begin_transaction():
         context.run_migrations()

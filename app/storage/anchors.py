@@ -25,6 +25,7 @@ from app.storage.pairings import place_on_record
 from app.storage.rubrics import criterion_ids, rubric_id
 from app.storage.statements import Insert, Row, by_id
 from app.storage.times import from_ms, to_ms
+from app.storage.words import name_of
 from app.storage.writer import write_rows
 
 ANNOTATORS = Insert(
@@ -70,6 +71,8 @@ async def add_anchor_version(
         If the set belongs to another rubric.
     ItemConflict
         If an item's id already stands for another prompt.
+    BadInput
+        If a name cannot be stored.
     ValueError
         If two verdicts are of the same annotator on the same answers and criterion.
     KeyError
@@ -77,7 +80,7 @@ async def add_anchor_version(
     """
     catalog = Catalog(project_id, to_ms(now))
     members = await asyncio.to_thread(_members, catalog, rubric, verdicts)
-    set_id = content_id(project_id, "anchor set", name)
+    set_id = content_id(project_id, "anchor set", name_of(name, "anchor_set"))
 
     def add(connection: Connection) -> AnchorSetVersion:
         one_at_a_time(connection, set_id)
@@ -99,10 +102,9 @@ async def add_anchor_version(
         _MEMBERS.execute(
             connection,
             [
+                # Not a random id: in a large file two would meet.
                 (
-                    content_id(
-                        set_id, version, one.unit_key
-                    ),  # a random id would meet itself in a large file
+                    content_id(set_id, version, one.unit_key),
                     *(*set_columns, *one.key_columns, one.unit_key, *one.said, catalog.at, version),
                 )
                 for one in new
@@ -158,8 +160,9 @@ def _members(catalog: Catalog, rubric: RubricVersion, verdicts: Sequence[HumanVe
     members: dict[int, _Member] = {}
     for verdict in verdicts:
         by = verdict.provenance
-        annotator = content_id(catalog.project_id, "annotator", by.annotator, by.annotator_type)
-        catalog.put(ANNOTATORS, (annotator, catalog.project_id, by.annotator, by.annotator_type))
+        person = (name_of(by.annotator, "annotator"), name_of(by.annotator_type, "annotator_type"))
+        annotator = content_id(catalog.project_id, "annotator", *person)
+        catalog.put(ANNOTATORS, (annotator, catalog.project_id, *person))
         about = place_on_record(catalog, verdict.about)
         criterion = criteria[verdict.criterion]
         other, other_system = (about.other.id, about.other.system_id) if about.other else (None, None)
@@ -172,7 +175,8 @@ def _members(catalog: Catalog, rubric: RubricVersion, verdicts: Sequence[HumanVe
         answers = (about.answer.id, other, about.answer.system_id, other_system)
         columns = (criterion, annotator, about.item_id, *answers)
         graded_at = None if by.graded_at is None else to_ms(by.graded_at)
-        said = (about.sign * float(verdict.value), by.source, by.blind, by.inclusion_probability, graded_at)
+        source = None if by.source is None else name_of(by.source, "source")
+        said = (about.sign * float(verdict.value), source, by.blind, by.inclusion_probability, graded_at)
         members[key] = _Member(key, columns, said)
     return members
 

@@ -14,9 +14,9 @@ from sqlalchemy import Connection, select
 from app.domain.ids import content_id
 from app.domain.items import ItemConflict
 from app.domain.judging import JudgeVersion
-from app.domain.problems import BadInput, Problem
 from app.storage import tables
 from app.storage.statements import Insert, Row, all_by_id, by_id
+from app.storage.words import name_of
 
 
 def _refuse_other_prompts(connection: Connection, rows: list[Row]) -> list[Row]:
@@ -117,7 +117,7 @@ class AnswerRef:
 class Catalog:
     """Rows gathered for one submission of one project; ``at`` is the time of recording.
 
-    Names with a NUL character are refused with `BadInput`: PostgreSQL cannot store them.
+    Names that cannot be stored are refused with `BadInput`.
     """
 
     project_id: int
@@ -148,7 +148,7 @@ class Catalog:
         """Store an item under the caller's id or, without one, under the hash of its texts."""
         texts = [None if part is None else self.text(part) for part in (prompt, context, reference)]
         if external_id is not None:
-            key = item_id(self.project_id, _name(external_id, "item_id"))
+            key = item_id(self.project_id, name_of(external_id, "item_id"))
         elif texts[0] is None:
             raise ValueError("an item needs an id or a prompt")
         else:
@@ -156,7 +156,7 @@ class Catalog:
         ids = (part and part[0] for part in texts)
         self.put(ITEMS, (key, self.project_id, external_id, *ids, self.at))
         for name, value in (strata or {}).items():
-            self._stratum(key, _name(name, "stratum"), _name(value, f"stratum.{name}"))
+            self._stratum(key, name_of(name, "stratum"), name_of(value, f"stratum.{name}"))
         return key
 
     def answer(
@@ -170,7 +170,7 @@ class Catalog:
         len_words: int | None = None,
     ) -> AnswerRef:
         """Store a system's answer; without its text it stands for that system's answer to the item."""
-        author = system_id(self.project_id, _name(system, "system"))
+        author = system_id(self.project_id, name_of(system, "system"))
         self.put(SYSTEMS, (author, self.project_id, system, family, model))
         body, digest, len_chars = None, None, None
         if text is not None:
@@ -197,19 +197,3 @@ class Catalog:
 def in_canonical_order(first: AnswerRef, second: AnswerRef) -> bool:
     """Whether a pair already stands in canonical order: by system name, then answer id."""
     return (first.system, first.id) <= (second.system, second.id)
-
-
-def storable(text: str | None) -> str | None:
-    """``text`` as both databases can keep it: what they cannot becomes U+FFFD. For judges' words."""
-    if text is None:
-        return None
-    return text.replace("\x00", "�").encode("utf-8", "replace").decode("utf-8")
-
-
-def _name(text: str, column: str) -> str:
-    if "\x00" in text:
-        raise BadInput(
-            f"{column} contains a NUL character",
-            [Problem("a name may not contain a NUL character", column=column, value=text)],
-        )
-    return text

@@ -15,6 +15,7 @@ from app.storage.paging import Page, page_of, read_cursor
 from app.storage.statements import Insert
 from app.storage.tables import criteria, rubric_versions, rubrics
 from app.storage.times import to_ms
+from app.storage.words import name_of
 
 CRITERIA = Insert(criteria, ("id", "project_id", "rubric_id", "name"), ignore=True)
 
@@ -50,7 +51,15 @@ async def put_rubric(
     """The rubric's version with this content, and whether it is new.
 
     Content equal to the latest version's changes nothing; any other becomes the next version.
+
+    Raises
+    ------
+    BadInput
+        If its name or a criterion's cannot be stored.
     """
+    name_of(rubric.name, "name")
+    for criterion in rubric.criteria:
+        name_of(criterion.name, "criteria.name")
 
     def put(connection: Connection) -> tuple[RubricVersion, bool]:
         key = rubric_id(project_id, rubric.name)

@@ -81,7 +81,7 @@ class Update(Insert):
         named = self.table.c[key] == bindparam(f"the_{key}", type_=self.table.c[key].type)
         statement = update(self.table).where(named, text(self.only_if)).values(values)
         compiled = statement.compile(dialect=dialect)
-        if tuple(compiled.positiontup or ()) != (*changed, f"the_{key}"):  # type: ignore[attr-defined]
+        if tuple(compiled.positiontup or ()) != (*changed, f"the_{key}"):
             raise AssertionError(f"columns of {self.table.name} must be given in the table's order")
         return str(compiled)
 

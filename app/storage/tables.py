@@ -20,10 +20,11 @@ from sqlalchemy import (
     MetaData,
     SmallInteger,
     Table,
-    Text,
     UniqueConstraint,
     text,
 )
+
+from app.storage.words import Words
 
 metadata = MetaData(
     naming_convention={
@@ -59,8 +60,8 @@ projects = Table(
     "projects",
     metadata,
     _id(),
-    Column("name", Text, nullable=False, unique=True),
-    Column("policy", Text, nullable=False),
+    Column("name", Words, nullable=False, unique=True),
+    Column("policy", Words, nullable=False),
     _when("created_at"),
 )
 
@@ -69,10 +70,10 @@ api_keys = Table(
     metadata,
     _id(),
     _project(),
-    Column("name", Text, nullable=False),
-    Column("prefix", Text, nullable=False, unique=True),
+    Column("name", Words, nullable=False),
+    Column("prefix", Words, nullable=False, unique=True),
     Column("mac", LargeBinary, nullable=False),  # HMAC-SHA-256 of the secret; the secret is never stored
-    Column("scopes", Text, nullable=False),
+    Column("scopes", Words, nullable=False),
     _when("created_at"),
     _when("last_used_at", nullable=True),
     _when("revoked_at", nullable=True),
@@ -84,7 +85,7 @@ processes = Table(
     "processes",
     metadata,
     _id(),
-    Column("host", Text, nullable=False),
+    Column("host", Words, nullable=False),
     Column("pid", Integer, nullable=False),
     _when("started_at"),
     _when("seen_at"),
@@ -97,7 +98,7 @@ rubrics = Table(
     metadata,
     _id(),
     _project(),
-    Column("name", Text, nullable=False),
+    Column("name", Words, nullable=False),
     Column("latest_version", Integer, nullable=False),
     _when("created_at"),
     UniqueConstraint("project_id", "name"),
@@ -110,8 +111,8 @@ rubric_versions = Table(
     _project(),
     _key("rubrics", "rubric_id"),
     Column("version", Integer, nullable=False),
-    Column("digest", Text, nullable=False),
-    Column("content", Text, nullable=False),
+    Column("digest", Words, nullable=False),
+    Column("content", Words, nullable=False),
     _when("created_at"),
     UniqueConstraint("rubric_id", "version"),
 )
@@ -124,7 +125,7 @@ criteria = Table(
     _id(),
     _project(),
     _key("rubrics", "rubric_id"),
-    Column("name", Text, nullable=False),
+    Column("name", Words, nullable=False),
     Index(None, "rubric_id"),
 )
 
@@ -133,7 +134,7 @@ texts = Table(
     metadata,
     _id(),
     _project(),
-    Column("sha256", Text, nullable=False),
+    Column("sha256", Words, nullable=False),
     Column("body", LargeBinary, nullable=False),  # UTF-8; bytes, since PostgreSQL's text has no NUL
 )
 
@@ -142,7 +143,7 @@ items = Table(
     metadata,
     _id(),
     _project(),
-    Column("external_id", Text),
+    Column("external_id", Words),
     _key("texts", "prompt_text_id", nullable=True),
     _key("texts", "context_text_id", nullable=True),
     _key("texts", "reference_text_id", nullable=True),
@@ -154,9 +155,9 @@ systems = Table(
     metadata,
     _id(),
     _project(),
-    Column("name", Text, nullable=False),
-    Column("family", Text),
-    Column("model", Text),
+    Column("name", Words, nullable=False),
+    Column("family", Words),
+    Column("model", Words),
     UniqueConstraint("project_id", "name"),
 )
 
@@ -180,8 +181,8 @@ strata = Table(
     metadata,
     _id(),
     _project(),
-    Column("name", Text, nullable=False),
-    Column("value", Text, nullable=False),
+    Column("name", Words, nullable=False),
+    Column("value", Words, nullable=False),
     Index(None, "project_id", "name"),
 )
 
@@ -204,11 +205,11 @@ judge_versions = Table(
     metadata,
     _id(),
     _project(),
-    Column("name", Text, nullable=False),
-    Column("family", Text, nullable=False),
-    Column("model", Text, nullable=False),
-    Column("params", Text, nullable=False),
-    Column("prompt_version", Text, nullable=False),
+    Column("name", Words, nullable=False),
+    Column("family", Words, nullable=False),
+    Column("model", Words, nullable=False),
+    Column("params", Words, nullable=False),
+    Column("prompt_version", Words, nullable=False),
     Column("simulated", Boolean, nullable=False),
     _when("created_at"),
     Index(None, "project_id", "name"),
@@ -221,13 +222,13 @@ grades = Table(
     _project(),
     _key("rubric_versions", "rubric_version_id"),
     _key("items", "item_id"),
-    Column("answer_ids", Text, nullable=False),  # JSON array, in the caller's order
-    Column("seed", Text, nullable=False),  # decimal digits: a seed may have more than 63 bits
-    Column("families", Text, nullable=False),  # JSON: family -> how many of its judges could have sat
-    Column("request", Text, nullable=False),  # JSON: what the caller asked, without the texts
-    Column("status", Text, nullable=False),
+    Column("answer_ids", Words, nullable=False),  # JSON array, in the caller's order
+    Column("seed", Words, nullable=False),  # decimal digits: a seed may have more than 63 bits
+    Column("families", Words, nullable=False),  # JSON: family -> how many of its judges could have sat
+    Column("request", Words, nullable=False),  # JSON: what the caller asked, without the texts
+    Column("status", Words, nullable=False),
     Column("process_id", BigInteger, nullable=False),
-    Column("answered", Text),  # JSON: what was derived for the caller when the grade was finished
+    Column("answered", Words),  # JSON: what was derived for the caller when the grade was finished
     _when("created_at"),
     _when("finished_at", nullable=True),
     Index(
@@ -246,7 +247,7 @@ seats = Table(
     Column("position", SmallInteger, primary_key=True, autoincrement=False),
     Column("project_id", Id, nullable=False),
     _key("judge_versions", "judge_version_id"),
-    Column("shown", Text, nullable=False),  # JSON array: which answer stands in each place
+    Column("shown", Words, nullable=False),  # JSON array: which answer stands in each place
     Column("inclusion_probability", Double, nullable=False),
     Column("replaces", SmallInteger),
     _when("created_at"),
@@ -261,8 +262,8 @@ replies = Table(
     Column("project_id", Id, nullable=False),
     Column("judge_version_id", Id, nullable=False),
     Column("unscored", SmallInteger, nullable=False),  # -1: scored
-    Column("detail", Text),
-    Column("rationale", Text),
+    Column("detail", Words),
+    Column("rationale", Words),
     Column("latency_ms", Double, nullable=False),
     Column("cost_usd", Double, nullable=False),
     Column("input_tokens", Integer, nullable=False),
@@ -344,8 +345,8 @@ imports = Table(
     _id(),
     _project(),
     _key("rubrics", "rubric_id"),
-    Column("sha256", Text, nullable=False),
-    Column("status", Text, nullable=False),  # running, done, failed
+    Column("sha256", Words, nullable=False),
+    Column("status", Words, nullable=False),  # running, done, failed
     Column("verdicts", BigInteger, nullable=False),
     Column("duplicates", BigInteger, nullable=False),
     Column("contradictions", BigInteger, nullable=False),  # duplicates with another value
@@ -367,7 +368,7 @@ anchor_sets = Table(
     _id(),
     _project(),
     _key("rubrics", "rubric_id"),
-    Column("name", Text, nullable=False),
+    Column("name", Words, nullable=False),
     Column("latest_version", Integer, nullable=False),
     _when("created_at"),
     UniqueConstraint("project_id", "name"),
@@ -381,14 +382,14 @@ anchor_set_versions = Table(
     _key("anchor_sets", "anchor_set_id"),
     Column("version", Integer, nullable=False),
     Column("parent", Integer),
-    Column("sha256", Text, nullable=False),
+    Column("sha256", Words, nullable=False),
     Column("replace", Boolean, nullable=False),
     Column("added", Integer, nullable=False),
     Column("removed", Integer, nullable=False),
     Column("items", Integer, nullable=False),
     Column("grades", Integer, nullable=False),
     Column("annotators", Integer, nullable=False),
-    Column("warnings", Text, nullable=False),
+    Column("warnings", Words, nullable=False),
     _when("created_at"),
     UniqueConstraint("anchor_set_id", "version"),
 )
@@ -398,8 +399,8 @@ annotators = Table(
     metadata,
     _id(),
     _project(),
-    Column("name", Text, nullable=False),
-    Column("type", Text, nullable=False),
+    Column("name", Words, nullable=False),
+    Column("type", Words, nullable=False),
 )
 
 # A member of its set from version ``added_in`` until before ``removed_in``.
@@ -419,7 +420,7 @@ human_verdicts = Table(
     Column("other_system_id", Id),
     Column("unit_key", Id, nullable=False),  # hash of (criterion, answers, annotator)
     Column("value", Double, nullable=False),
-    Column("source", Text),
+    Column("source", Words),
     Column("blind", Boolean),
     Column("inclusion_probability", Double),
     _when("graded_at", nullable=True),
@@ -438,14 +439,14 @@ calibrations = Table(
     _id(),
     _project(),
     _key("rubrics", "rubric_id"),
-    Column("criterion", Text, nullable=False),
-    Column("anchor_sets", Text),  # JSON array of names; null: all sets of the rubric
-    Column("status", Text, nullable=False),
+    Column("criterion", Words, nullable=False),
+    Column("anchor_sets", Words),  # JSON array of names; null: all sets of the rubric
+    Column("status", Words, nullable=False),
     Column("process_id", BigInteger),
-    Column("snapshot", Text, nullable=False),
-    Column("model", Text, nullable=False),
-    Column("refusals", Text, nullable=False),
-    Column("error", Text),
+    Column("snapshot", Words, nullable=False),
+    Column("model", Words, nullable=False),
+    Column("refusals", Words, nullable=False),
+    Column("error", Words),
     _when("created_at"),
     _when("started_at", nullable=True),
     _when("finished_at", nullable=True),
@@ -473,12 +474,12 @@ idempotency = Table(
     metadata,
     _id(),  # content id of (project, key)
     _project(),
-    Column("key", Text, nullable=False),
-    Column("fingerprint", Text, nullable=False),
+    Column("key", Words, nullable=False),
+    Column("fingerprint", Words, nullable=False),
     Column("process_id", BigInteger, nullable=False),
     Column("claim_id", BigInteger, nullable=False),
     Column("status_code", Integer),  # null: the first request is still running
-    Column("headers", Text),
+    Column("headers", Words),
     Column("body", LargeBinary),
     _when("created_at"),
     Index(None, "created_at"),
@@ -489,10 +490,10 @@ callbacks = Table(
     metadata,
     _key("grades", "grade_id", primary_key=True, autoincrement=False),
     _project(),
-    Column("url", Text, nullable=False),
+    Column("url", Words, nullable=False),
     Column("attempts", Integer, nullable=False),
     _when("due_at", nullable=True),  # null: delivered, given up, or the grade is not finished
     _when("delivered_at", nullable=True),
-    Column("last_error", Text),
+    Column("last_error", Words),
     Index("ix_callbacks_due_at", "due_at"),
 )

@@ -13,12 +13,13 @@ from app.domain.judging import Reply, Score, Seat, UnscoredReason
 from app.domain.rubrics import RubricKind
 from app.storage import tables
 from app.storage.assignments import PENDING, AssignedGrade
-from app.storage.catalog import in_canonical_order, judge_version_id, storable
+from app.storage.catalog import in_canonical_order, judge_version_id
 from app.storage.database import Database
 from app.storage.ledger import CODE, SCORED, TALLIES, VERDICTS, tally_of
 from app.storage.rubrics import criterion_ids
 from app.storage.statements import Insert, Row, Update
 from app.storage.times import to_ms
+from app.storage.words import storable
 
 
 class GradeStatus(StrEnum):
@@ -125,7 +126,7 @@ def _reply_row(grade: AssignedGrade, seat: Seat, reply: Reply, at: int) -> Row:
         judge_version_id(grade.project_id, seat.judge),
         SCORED if unscored is None else CODE[unscored.reason],
         None if unscored is None else storable(unscored.detail),
-        storable(reply.rationale),
+        None if reply.rationale is None else storable(reply.rationale),
         reply.latency_ms,
         usage.cost_usd,
         usage.input_tokens,

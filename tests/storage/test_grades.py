@@ -140,10 +140,13 @@ async def test_texts_and_items_are_stored_once(db: Database, project: Project, n
     assert counts == [2, 1, 1, 5]
 
 
-async def test_a_name_with_a_nul_character_is_refused_in_words(db: Database, project: Project, now: datetime):
+@pytest.mark.parametrize("name", ["bot\x00", "bot\ud800"])
+async def test_a_name_that_cannot_be_stored_is_refused_in_words(
+    db: Database, project: Project, now: datetime, name: str
+):
     rubric = await rubric_in(db, project.id, now, rubric_of())
-    with pytest.raises(BadInput, match="NUL") as refused:
-        await assigned(db, project.id, rubric, one_answer(system="bot\x00"), seats_of(judge()), now)
+    with pytest.raises(BadInput, match="cannot be stored") as refused:
+        await assigned(db, project.id, rubric, one_answer(system=name), seats_of(judge()), now)
     assert refused.value.problems[0].column == "system"
 
 
@@ -153,7 +156,7 @@ async def test_what_a_judge_says_is_stored_whatever_it_says(db: Database, projec
     grade = await graded(db, project.id, rubric, one_answer(), seats_of(judge()), [strange], now)
     stored = await load_grade(db, project.id, grade.id)
     assert stored is not None
-    assert stored.replies[0].rationale == "nul �, half ?, emoji 🙂"
+    assert stored.replies[0].rationale == "nul �, half �, emoji 🙂"
 
 
 @pytest.mark.parametrize(

@@ -23,8 +23,9 @@ from app.storage.health import judge_health
 from app.storage.idempotency import Claimed, claim
 from app.storage.imports import get_import, open_import
 from app.storage.judge_versions import list_judge_versions
-from app.storage.keys import create_key, list_keys, revoke_key
-from app.storage.projects import get_or_create_project, get_project, set_policy
+from app.storage.keys import create_key, find_key, list_keys, revoke_key
+from app.storage.paging import show_cursor
+from app.storage.projects import find_project, get_or_create_project, get_project, set_policy
 from app.storage.rubrics import get_rubric, get_rubric_version, list_rubric_versions, list_rubrics
 from app.storage.tallies import verdict_tallies
 from app.storage.verdicts import GradeStatus, finish_grade
@@ -148,3 +149,14 @@ async def test_keys_policies_and_idempotency(db: Database, project: Project, oth
     assert mine.policy == PanelPolicy()
     for one in (project, other):
         assert isinstance(await claim(db, one.id, "key", "body", now=now), Claimed)
+
+
+async def test_a_name_that_cannot_exist_is_not_found(db: Database, project: Project, now: datetime):
+    await rubric_in(db, project.id, now, rubric_of())
+    for name in ("no\x00name", "half \ud800"):
+        assert await find_key(db, name) is None
+        assert await find_project(db, name) is None
+        assert await get_rubric(db, project.id, name) is None
+        assert await list_judge_versions(db, project.id, name=name) == ()
+        assert await latest_calibration(db, project.id, rubric=NAME, criterion=name) is None
+        assert (await list_rubrics(db, project.id, cursor=show_cursor("a\x00"))).items
