@@ -159,8 +159,10 @@ class Grading:
             log.error("calibration could not be applied", rubric=rubric.rubric.name, exc_info=error)
             calibrated = {}
             warnings = (*warnings, "The calibration could not be applied; scores are raw.")
-        now = await self._record(begun.assigned, outcomes, status, as_stored(calibrated, warnings))
-        if begun.request.callback_url is not None:
+        callback = begun.request.callback_url is not None
+        derived = as_stored(calibrated, warnings)
+        now = await self._record(begun.assigned, outcomes, status, derived, callback)
+        if callback:
             self._finished()
         return self._grade(begun, status, outcomes, calibrated, warnings, now)
 
@@ -200,17 +202,18 @@ class Grading:
         outcomes: Sequence[SeatOutcome],
         status: Status,
         answered: Mapping[str, Any],
+        callback: bool,
     ) -> datetime:
         replies = [(one.seat, one.reply) for one in outcomes if one.reply is not None]
         now = self._now()
-        await verdicts.record_replies(self._db, assigned, replies, now=now)
-        await verdicts.finish_grade(
+        await verdicts.record_outcome(
             self._db,
-            assigned.project_id,
-            assigned.id,
+            assigned,
+            replies,
             verdicts.GradeStatus(status.value),
             now=now,
             answered=answered,
+            callback=callback,
         )
         return now
 
@@ -222,7 +225,8 @@ class Grading:
         outcomes = [SeatOutcome(seat, Reply(unscored=_STOPPED)) for seat in silent]
         answered = [SeatOutcome(seat, stored.replies.get(seat.position)) for seat in stored.assignment.seats]
         status = status_of(answered)
-        await self._record(stored.assigned, outcomes, status, as_stored({}, (_STOPPED.detail,)))
+        derived = as_stored({}, (_STOPPED.detail,))
+        await self._record(stored.assigned, outcomes, status, derived, stored.callback_url is not None)
 
     def _warnings(self, begun: Begun) -> tuple[str, ...]:
         warnings = [SIMULATED_NOTE] if self._roster.simulated else []

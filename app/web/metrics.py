@@ -1,6 +1,7 @@
 """What the service counts for Prometheus; one registry per app, so that several may live in one process."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
@@ -11,11 +12,25 @@ _REQUEST_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 
 _FIT_SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900)
 
 
+@dataclass(frozen=True, slots=True)
+class _SeatChildren:
+    """The counters of one judge and outcome."""
+
+    calls: Counter
+    seconds: Histogram
+    attempts: Counter
+    cost: Counter
+    input: Counter
+    output: Counter
+
+
 class Metrics:
     """The counters and what feeds them. Names of judges and routes are labels; texts never are."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
+        self._by_request: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
+        self._by_seat: dict[tuple[str, str], _SeatChildren] = {}
         registry = self.registry
         self._requests = Counter(
             "venire_requests", "HTTP requests answered.", ["method", "route", "status"], registry=registry
@@ -61,21 +76,39 @@ class Metrics:
 
     def request(self, method: str, route: str, status: int, seconds: float) -> None:
         """An HTTP request was answered."""
-        self._requests.labels(method, route, str(status)).inc()
-        self._seconds.labels(route).observe(seconds)
+        key = (method, route, status)
+        children = self._by_request.get(key)
+        if children is None:  # looking a child up by its labels costs ten times what counting does
+            children = self._requests.labels(method, route, str(status)), self._seconds.labels(route)
+            self._by_request[key] = children
+        children[0].inc()
+        children[1].observe(seconds)
 
     def seat(self, judge: JudgeVersion, reply: Reply) -> None:
         """A seat was answered."""
         outcome = "scored" if reply.unscored is None else reply.unscored.reason.value
-        self._calls.labels(judge.name, judge.family, outcome).inc()
-        self._call_seconds.labels(judge.name).observe(reply.latency_ms / 1000)
+        children = self._by_seat.get((judge.name, outcome))
+        if children is None:
+            children = self._by_seat[judge.name, outcome] = self._seat_children(judge, outcome)
         usage = reply.usage
-        self._attempts.labels(judge.name).inc(usage.attempts)
-        self._cost.labels(judge.name).inc(usage.cost_usd)
-        self._tokens.labels(judge.name, "input").inc(usage.input_tokens)
-        self._tokens.labels(judge.name, "output").inc(usage.output_tokens)
+        children.calls.inc()
+        children.seconds.observe(reply.latency_ms / 1000)
+        children.attempts.inc(usage.attempts)
+        children.cost.inc(usage.cost_usd)
+        children.input.inc(usage.input_tokens)
+        children.output.inc(usage.output_tokens)
         if reply.unscored is not None:
-            self._unscored.labels(reply.unscored.reason.value).inc()
+            self._unscored.labels(outcome).inc()
+
+    def _seat_children(self, judge: JudgeVersion, outcome: str) -> "_SeatChildren":
+        return _SeatChildren(
+            calls=self._calls.labels(judge.name, judge.family, outcome),
+            seconds=self._call_seconds.labels(judge.name),
+            attempts=self._attempts.labels(judge.name),
+            cost=self._cost.labels(judge.name),
+            input=self._tokens.labels(judge.name, "input"),
+            output=self._tokens.labels(judge.name, "output"),
+        )
 
     def fit(self, outcome: str, seconds: float) -> None:
         """A calibration ended: done, refused or failed."""

@@ -44,9 +44,14 @@ class Services:
     max_upload: int = 2_048_000_000
 
 
-async def _services(connection: HTTPConnection) -> Services:
+def served(connection: HTTPConnection) -> Services:
+    """The services of the app that handles this request."""
     found: Services = connection.app.state.services
     return found
+
+
+async def _services(connection: HTTPConnection) -> Services:
+    return served(connection)
 
 
 Served = Annotated[Services, Depends(_services)]

@@ -16,15 +16,14 @@ from app.domain.judging import PanelRequest
 from app.domain.projects import Scope
 from app.grading.requests import MOST_LISTED, GradeRequest
 from app.grading.results import Status
-from app.web.callers import needs
+from app.web.callers import needs, permitted
 from app.web.errors import NO_VERDICT, ProblemDocument, documented, problem_response
 from app.web.fields import Answered, Body, JsonResponse, Name, Text, json_body, read_json
-from app.web.services import Served
+from app.web.services import Served, served
 from app.web.shown_grade import shown, why_failed
 
 router = APIRouter(tags=["grades"])
 
-GradeCaller = Annotated[Caller, needs(Scope.GRADE)]
 Reader = Annotated[Caller, needs(Scope.READ, Scope.GRADE)]
 
 
@@ -303,11 +302,13 @@ class GradeFailed(ProblemDocument):
         **documented(400, 404, 409, 413, 415, 422),
     },
 )
-async def grade(request: Request, caller: GradeCaller, services: Served) -> Response:
+async def grade(request: Request) -> Response:
     """Draw judges from at least three families, ask them, and answer with calibrated scores.
 
     The draw is on record before any judge is called. Seats without a verdict say why.
     """
+    # Without dependencies: on this route they would cost as much as reading the body.
+    caller, services = permitted(request, Scope.GRADE), served(request)
     body = await read_json(request, GradeIn)
     if not body.wait:
         begun = await services.grading.begin(caller.project, body.request())
