@@ -11,14 +11,16 @@ from app.domain.problems import BadInput
 
 def arrow_cells(column: Any) -> Sequence[Cell]:
     """Numbers and texts as they are, dates and times as ISO text, nested values as their JSON text."""
-    from pyarrow import types
+    from pyarrow import string, timestamp, types
 
     kind = column.type
     if types.is_dictionary(kind):
         words = plain(column.dictionary.to_pylist())
         return [None if code is None else words[code] for code in column.indices.to_pylist()]
+    if types.is_timestamp(kind) and kind.tz is not None:
+        column = column.cast(timestamp(kind.unit, "UTC"))
     if types.is_temporal(kind):
-        return [None if moment is None else _iso(moment) for moment in column.to_pylist()]
+        column = column.cast(string())
     return plain(column.to_pylist())
 
 
@@ -35,7 +37,3 @@ def refusing_damage(what: str) -> Iterator[None]:
             raise
         detail = (str(error).splitlines() or [type(error).__name__])[0][:200]
         raise BadInput(f"{what} is damaged and cannot be read ({detail}).") from error
-
-
-def _iso(moment: Any) -> str:
-    return str(moment.isoformat()) if hasattr(moment, "isoformat") else str(moment)

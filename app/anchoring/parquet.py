@@ -8,6 +8,7 @@ from app.anchoring.limits import MIB, Limits, show_bytes
 from app.anchoring.table import Batch, Table, named_columns
 from app.domain.problems import BadInput, Problem, TooLarge, UnsupportedFormat
 
+_AT_ONCE = 16
 _NAMES_LIMIT = 1_000_000  # bytes and entries of the footer's strings and lists
 
 
@@ -64,14 +65,14 @@ def open_parquet(file: BinaryIO, limits: Limits) -> Table:
 def _batches(source: Any, names: tuple[str, ...], limits: Limits) -> Iterator[Batch]:
     first = 1
     with refusing_damage("The Parquet file"):
-        for record_batch in source.iter_batches(batch_size=limits.batch_rows, use_threads=False):
-            columns = {
-                name: arrow_cells(column) for name, column in zip(names, record_batch.columns, strict=True)
-            }
-            rows = range(first, first + record_batch.num_rows)
-            if rows:
-                yield Batch(rows=rows, columns=columns)
-            first = rows.stop
+        # Several of our batches at once: the words of a column are made new with every record batch.
+        for record_batch in source.iter_batches(batch_size=_AT_ONCE * limits.batch_rows, use_threads=False):
+            columns = [arrow_cells(column) for column in record_batch.columns]
+            for start in range(0, record_batch.num_rows, limits.batch_rows):
+                end = min(start + limits.batch_rows, record_batch.num_rows)
+                cells = {name: column[start:end] for name, column in zip(names, columns, strict=True)}
+                yield Batch(rows=range(first + start, first + end), columns=cells)
+            first += record_batch.num_rows
 
 
 def _is_binary(pa: Any, kind: Any) -> bool:

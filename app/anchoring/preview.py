@@ -1,49 +1,53 @@
-"""The first rows of a file as they stand in it, before anything is made of them."""
+"""The top of a file, as a person should see it before it is uploaded."""
 
 from dataclasses import dataclass
 from typing import BinaryIO
 
 from app.anchoring.limits import Limits
-from app.anchoring.mapping import text_of
+from app.anchoring.mapping import STRATUM, Uploaded, our_columns, text_of
 from app.anchoring.reading import open_table
+from app.domain.rubrics import RubricKind
 
-_LONGEST = 160  # characters of a cell that are shown
+_LONGEST = 200  # characters of a cell
 
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """``header`` names the columns, ``rows`` has the first rows' cells as text, shortened; both in the
-    file's order. ``unreadable`` says what is wrong with rows among them that could not be read."""
+    """The columns of a file and its first rows as text, long cells cut.
+
+    ``recognised`` are columns that carry a name of ours and so need no mapping; ``others`` do not.
+    """
 
     format: str
-    header: tuple[str, ...]
+    columns: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
-    unreadable: tuple[str, ...]
+    recognised: tuple[str, ...]
+    others: tuple[str, ...]
 
 
-def preview(file: BinaryIO, *, rows: int = 8, limits: Limits | None = None) -> Preview:
-    """Read the first rows.
+def preview(
+    file: BinaryIO, what: Uploaded, kind: RubricKind, rows: int = 8, limits: Limits | None = None
+) -> Preview:
+    """The first ``rows`` rows of a file.
 
     Raises
     ------
     BadInput
-        If the file is empty, of another kind or cannot be read.
+        If even these cannot be read.
     """
     table = open_table(file, limits)
-    batch = next(iter(table.batches), None)
-    if batch is None:
-        return Preview(table.format, table.header or (), (), ())
-    header = table.header or tuple(batch.columns)
-    count = min(rows, len(batch.rows))
-    blank: list[None] = [None] * count
-    columns = [list(batch.columns.get(name, blank))[:count] for name in header]
+    batch = next(iter(table.batches))
+    cells = [[_shown(text_of(cell)) for cell in column[:rows]] for column in batch.columns.values()]
+    ours = set(our_columns(what, kind))
+    known = tuple(name for name in batch.columns if name in ours or name.startswith(STRATUM))
     return Preview(
         format=table.format,
-        header=header,
-        rows=tuple(tuple(_short(text_of(cell)) for cell in row) for row in zip(*columns, strict=True)),
-        unreadable=tuple(f"row {one.row}: {one.problem}" for one in batch.problems[:5]),
+        columns=tuple(batch.columns),
+        rows=tuple(zip(*cells, strict=True)),
+        recognised=known,
+        others=tuple(name for name in batch.columns if name not in known),
     )
 
 
-def _short(text: str) -> str:
+def _shown(text: str) -> str:
     return text if len(text) <= _LONGEST else text[:_LONGEST] + "…"

@@ -34,7 +34,7 @@ def test_every_plain_type_becomes_a_plain_cell():
         "whole": 1,
         "real": 0.5,
         "yes": "true",
-        "when": "2026-11-22T10:00:00+00:00",
+        "when": "2026-11-22 10:00:00.000000Z",
         "day": "2026-11-22",
         "money": '"1.50"',
         "many": "[1,2]",
