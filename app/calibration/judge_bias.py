@@ -263,17 +263,21 @@ def _unscored_rate(design: Design, judge: _Judge, level: float) -> Effect:
 def _by_group(
     design: Design, anchors: JudgedAnchors, group: NDArray[Any], names: tuple[str, ...], level: float
 ) -> list[Report]:
-    """How much more than elsewhere the judge gives a group, over what people give: (judge - human) there
-    minus (judge - human) over all. For pairs a group of systems has no meaning of its own and is left out."""
+    """How much more the judge gives a group, over what people give, than it does over all.
+
+    Pairs have no level: told is how much more often the judge sides with people, and nothing by system.
+    """
     if design.signed and group is anchors.system:
         return []
-    gap = anchors.judge - anchors.human
+    agrees = np.sign(np.round(anchors.judge, 6)) == np.sign(anchors.human)
+    gap = agrees.astype(float) if design.signed else anchors.judge - anchors.human
+    unit, scale = (_SHARE, 1.0) if design.signed else (_POINTS, _points(design))
     table = []
     for code, name in enumerate(names):
         inside = (group == code).astype(float)
         count = int(inside.sum())
         moments = np.column_stack([np.ones_like(gap), gap, inside, inside * gap])
-        told = _tell(partial(_difference, moments, anchors.prompt, count, level), _POINTS, _points(design))
+        told = _tell(partial(_difference, moments, anchors.prompt, count, level), unit, scale)
         table.append({"name": name, **told, "n": count})
     return table
 

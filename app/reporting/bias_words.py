@@ -40,6 +40,8 @@ def group_sentence(told: Told, judge: str) -> str:
     if told["status"] != "identified":
         return f"{_LACKING[told['status']]}: {told['why']}."
     low, high = told["interval"]
+    if told["unit"] == "probability":
+        return _siding(told["estimate"], low, high, told["name"], judge)
     if low <= 0 <= high:
         return (
             f"No special treatment of {told['name']} shows; {_range(low, high)} points cannot be ruled out."
@@ -47,6 +49,13 @@ def group_sentence(told: Told, judge: str) -> str:
     verb = "favours" if told["estimate"] > 0 else "disfavours"
     size = abs(told["estimate"])
     return f"{judge} {verb} {told['name']} by {size:.2f} points, compared with how it treats the rest."
+
+
+def _siding(estimate: float, low: float, high: float, group: str, judge: str) -> str:
+    if low <= 0 <= high:
+        return f"In {group} {judge} sides with people about as often as over all."
+    word, size = "more" if estimate > 0 else "less", 100 * abs(estimate)
+    return f"In {group} {judge} sides with people {word} often than over all, by {size:.0f} in 100."
 
 
 _LACKING = {"not_identified": "Cannot be told from these data", "insufficient_data": "Too little data"}

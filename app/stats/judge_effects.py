@@ -59,6 +59,8 @@ class JudgedAnchors:
 
 def severity(anchors: JudgedAnchors, *, level: float = 0.95) -> Effect:
     """Mean of human minus judge: positive for a severe judge, negative for a lenient one."""
+    if anchors.other_system is not None:
+        raise NotIdentified("severity", "a pair has no level, only which answer is better is judged")
     _need(anchors, MIN_ANCHORS)
     moments = np.column_stack([np.ones_like(anchors.judge), anchors.human - anchors.judge])
     return _estimate(anchors, moments, lambda total: total[:, 1] / total[:, 0], "severity", level)
@@ -99,21 +101,22 @@ class SystemEffects:
 def system_effects(anchors: JudgedAnchors) -> SystemEffects:
     """Errors-in-variables effects of the systems with at least `MIN_ANCHORS_OF_SYSTEM` anchors.
 
+    Pairs tell only differences between systems: their effects are those that sum to 0.
+
     Raises
     ------
     InsufficientData, NotIdentified
         As `discrimination`; also with fewer than two such systems.
     """
-    if anchors.other_system is not None:
-        raise NotIdentified("system effects", "a pair has two systems; only their differences are judged")
     with_length = _length_tells(anchors)
     if with_length:
         anchors = _only(anchors, ~np.isnan(anchors.length))
-    codes, counts = np.unique(anchors.system, return_counts=True)
+    sides = [anchors.system] if anchors.other_system is None else [anchors.system, anchors.other_system]
+    codes, counts = np.unique(np.concatenate(sides), return_counts=True)
     kept = codes[counts >= MIN_ANCHORS_OF_SYSTEM]
     if len(kept) < 2:
         raise InsufficientData("systems with enough anchors", len(kept), 2)
-    chosen = _only(anchors, np.isin(anchors.system, kept))
+    chosen = _only(anchors, np.all([np.isin(side, kept) for side in sides], axis=0))
     moments, solve = _corrected_regression(chosen, with_length=with_length)
     sums = sums_by_prompt(moments, chosen.prompt)
     total = sums.sum(axis=0)
@@ -131,7 +134,8 @@ def system_effects(anchors: JudgedAnchors) -> SystemEffects:
 def _length_tells(anchors: JudgedAnchors) -> bool:
     """Whether length is known for nearly all anchors and varies."""
     known = anchors.length[~np.isnan(anchors.length)]
-    return len(known) >= 0.9 * len(anchors.length) and bool(known.std() > 1e-9)
+    enough = len(known) > 1 and len(known) >= 0.9 * len(anchors.length)
+    return enough and bool(known.std() > 1e-9)
 
 
 def _coefficient(anchors: JudgedAnchors, what: str, which: int, level: float, *, with_length: bool) -> Effect:
@@ -177,10 +181,18 @@ def _corrected_regression(
         fine = (observed - noise) > MIN_RELIABILITY * observed
         answer = np.full((len(total), width), np.nan)
         if fine.any():
-            # pinv: a system that one prompt alone carries leaves an empty column when it is left out
+            # pinv: pairs leave the effects' sum open, and a system that a single prompt carries leaves
+            # an empty column when that prompt is left out
             answer[fine] = (np.linalg.pinv(matrix[fine], hermitian=True) @ right[fine][:, :, None])[:, :, 0]
         return answer
 
+    total = moments.sum(axis=0)
+    if np.isnan(solve(total[None, :])).any():
+        raise NotIdentified(
+            "quality at equal human grade",
+            "within systems people's grades are mostly noise: their mean would repeat less than "
+            f"{100 * MIN_RELIABILITY:.0f}% of what varies in it",
+        )
     return moments, solve
 
 
@@ -192,7 +204,7 @@ def _given_the_rest(matrix: Floats) -> Floats:
 
 
 def _system_columns(anchors: JudgedAnchors) -> Floats:
-    """Dummies (n, S); for pairs +1 for one side and -1 for the other, less one column."""
+    """Dummies (n, S); for pairs +1 for one side and -1 for the other."""
     if anchors.other_system is None:
         codes, row = np.unique(anchors.system, return_inverse=True)
         return np.eye(len(codes))[row]
@@ -200,7 +212,7 @@ def _system_columns(anchors: JudgedAnchors) -> Floats:
     first = np.searchsorted(codes, anchors.system)
     second = np.searchsorted(codes, anchors.other_system)
     dummies = np.eye(len(codes))
-    return np.asarray((dummies[first] - dummies[second])[:, 1:])
+    return dummies[first] - dummies[second]
 
 
 def _only(anchors: JudgedAnchors, keep: NDArray[np.bool_]) -> JudgedAnchors:
