@@ -21,7 +21,7 @@ from app.domain.rubrics import RubricVersion
 from app.storage import ledger, processes
 from app.storage.catalog import Catalog
 from app.storage.database import Database
-from app.storage.ledger import CODE, SCORED, TALLIES, VERDICTS, tally_of
+from app.storage.ledger import CODE, SCORED, TALLIES, VERDICTS, Sums, tally_of
 from app.storage.locks import one_at_a_time
 from app.storage.pairings import Placed, place_on_record
 from app.storage.rubrics import criterion_ids, rubric_id
@@ -59,7 +59,7 @@ class VerdictImport:
     at: int
     _waiting: list[RecordedVerdict] = field(default_factory=list)
     _placed: dict[Row, Placed] = field(default_factory=dict)
-    _tallies: list[Row] = field(default_factory=list)
+    _tallies: Sums = field(default_factory=Sums)
     _open: bool = True
 
     async def add(self, batch: Sequence[RecordedVerdict]) -> None:
@@ -92,7 +92,7 @@ class VerdictImport:
             done |= self._counts()
             if connection.execute(update(imports).where(*mine).values(done)).rowcount != 1:
                 raise RuntimeError("the import was taken back while it ran")
-            TALLIES.execute(connection, self._tallies)
+            TALLIES.execute(connection, self._tallies.rows())
 
         await self.db.write(finish)
         self._open = False
@@ -115,7 +115,7 @@ class VerdictImport:
     async def _write(self, chunk: Sequence[RecordedVerdict]) -> None:
         catalog, rows = await asyncio.to_thread(self._rows, chunk)
         new, duplicates, contradictions = await self.db.write(lambda c: self._store(c, catalog, rows))
-        self._tallies = ledger.add_up([*self._tallies, *map(self._tally, new)])
+        self._tallies.add(map(self._tally, new))
         so_far = self.report
         self.report = ImportReport(
             so_far.id,

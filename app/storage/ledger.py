@@ -5,6 +5,8 @@ The row's lock is held until that transaction commits, so whoever reads number n
 verdict up to n: a calibration's snapshot is one number, and what came later is ``id > n``.
 """
 
+from collections.abc import Iterable
+
 from sqlalchemy import Connection, Integer, bindparam, select, update
 
 from app.domain.judging import UnscoredReason
@@ -15,7 +17,7 @@ SCORED = -1
 REASONS = tuple(UnscoredReason)
 CODE = {reason: code for code, reason in enumerate(REASONS)}
 
-_TALLY_KEY = 6  # leading columns that a tally is kept by
+_TALLY_KEY = 7  # leading columns of a tally: what it is kept by, and its project
 
 
 _NEWEST = tables.ledger.c.newest
@@ -38,18 +40,27 @@ def _number(connection: Connection, rows: list[Row]) -> list[Row]:
     return [(number, *row) for number, row in enumerate(rows, first)]
 
 
+class Sums:
+    """Tally rows added up by key."""
+
+    def __init__(self, rows: Iterable[Row] = ()) -> None:
+        self._sums: dict[Row, list[float]] = {}
+        self.add(rows)
+
+    def add(self, rows: Iterable[Row]) -> None:
+        """Add tally rows."""
+        for row in rows:
+            held = self._sums.setdefault(row[:_TALLY_KEY], [0, 0.0, 0.0])
+            for place, value in enumerate(row[_TALLY_KEY:]):
+                held[place] += value
+
+    def rows(self) -> list[Row]:
+        """One row per key, in the order of keys."""
+        return [(*key, *held) for key, held in sorted(self._sums.items())]
+
+
 def _add_up(_: Connection, rows: list[Row]) -> list[Row]:
-    return add_up(rows)
-
-
-def add_up(rows: list[Row]) -> list[Row]:
-    """Tally rows with one row per key, in the order of keys."""
-    sums: dict[Row, list[float]] = {}
-    for row in rows:
-        held = sums.setdefault(row[: _TALLY_KEY + 1], [0, 0.0, 0.0])
-        for place, value in enumerate(row[_TALLY_KEY + 1 :]):
-            held[place] += value
-    return [(*key, *held) for key, held in sorted(sums.items())]
+    return Sums(rows).rows()
 
 
 # Rows come without their id, which `_number` puts before them.

@@ -6,6 +6,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Dialect, Table, bindparam, func, text, update
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import IntegrityError
 
 Row = tuple[Any, ...]
 Prepare = Callable[[Connection, list[Row]], list[Row]]
@@ -32,9 +33,25 @@ class Insert:
     _sql: dict[str, str] = field(default_factory=dict)
 
     def execute(self, connection: Connection, rows: Sequence[Row]) -> None:
-        """Insert ``rows`` in one executemany."""
-        if rows:
-            connection.exec_driver_sql(self._text(connection.dialect), list(rows))
+        """Insert ``rows`` in one executemany.
+
+        Raises
+        ------
+        IntegrityError
+            If a key is taken or a parent is missing.
+        """
+        if not rows:
+            return
+        # The driver's cursor: rows are ready as they are, and SQLAlchemy's own way costs as much again.
+        driver: Any = connection.dialect.loaded_dbapi
+        statement = self._text(connection.dialect)
+        cursor = connection.connection.cursor()
+        try:
+            cursor.executemany(statement, list(rows))
+        except driver.IntegrityError as error:
+            raise IntegrityError(statement, None, error) from error
+        finally:
+            cursor.close()
 
     def _text(self, dialect: Dialect) -> str:
         if dialect.name not in self._sql:
