@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from app.stats.errors import InsufficientData
-from app.stats.lmm_criterion import Criterion, Factor, symmetric_inverse
+from app.stats.lmm_criterion import MAX_BORDER, Criterion, Factor, symmetric_inverse
 from app.stats.lmm_design import (
     Block,
     Floats,
@@ -143,6 +143,7 @@ def fit_lmm(
     weights: Any = None,
     reml: bool = True,
     names: Sequence[str] | None = None,
+    max_border: int = MAX_BORDER,
 ) -> LmmFit:
     """Fit y = X beta + sum_t Z_t b_t + e by REML or ML.
 
@@ -152,6 +153,7 @@ def fit_lmm(
     groups   random terms; negative codes mean that a row lacks the term
     weights  (n,) prior weights: Var(e_i) = sigma^2 / w_i. A row of weight 0 is left out
     names    (p_all,) column names
+    max_border  random effects beside the large factor above which the general sparse factorisation takes over
 
     Raises ValueError for arrays that do not fit together or are not finite, InsufficientData if there are no
     residual degrees of freedom, NotIdentified if X reproduces y. Everything else, a singular, unconverged or
@@ -171,7 +173,9 @@ def fit_lmm(
     terms = tuple(check_term(g, len(outcome), used) for g in groups)
     rest, offset, y_scale = residualise(outcome, fixed, prior)
     blocks = blocks_of(terms)
-    criterion = Criterion(y=rest, X=fixed.matrix, weights=prior, terms=terms, blocks=blocks, reml=reml)
+    criterion = Criterion(
+        y=rest, X=fixed.matrix, weights=prior, terms=terms, blocks=blocks, reml=reml, max_border=max_border
+    )
     known = identify(criterion)
     starts = [known.start]
     if blocks and n <= SECOND_START:

@@ -17,12 +17,17 @@ from typing import Any
 import numpy as np
 from scipy.linalg import lapack
 
-from app.stats.lmm_design import Block, Floats, Ints, Sparse, Term
+from app.stats.lmm_design import Block, Floats, Ints, Sparse, Term, csr
 from app.stats.lmm_elimination import Elimination, Nested, NoFactor, Scalar
 from app.stats.lmm_rows import borders, gram, level_sums
+from app.stats.lmm_sparse import SparseFactors
 
 SCATTER = 30_000_000
 """Up to this many values the level sums are held dense."""
+
+
+MAX_BORDER = 2_500
+"""More random effects than this beside the large factor go through the general sparse factorisation."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -53,6 +58,7 @@ class Criterion:
         terms: Sequence[Term],
         blocks: Sequence[Block],
         reml: bool,
+        max_border: int = MAX_BORDER,
     ) -> None:
         self.terms, self.blocks, self.reml = tuple(terms), tuple(blocks), reml
         used = np.flatnonzero(weights > 0)
@@ -60,13 +66,13 @@ class Criterion:
         self.p = int(X.shape[1])
         self.df = self.n - (self.p if reml else 0)
         self.big, self.cell, self.parent = choose_large(self.terms, self.blocks)
-        offset = 0
-        self.offsets: dict[int, int] = {}
-        for b, block in enumerate(self.blocks):
-            if b not in (self.big, self.cell):
-                self.offsets[b] = offset
-                offset += block.levels * block.size
-        self.q = offset
+        self.eliminated = [b for b in (self.big, self.cell) if b is not None]
+        self.offsets, self.q = place(self.blocks, self.eliminated)
+        self.general = self.q > max_border
+        if self.general:
+            self.big = self.cell = None
+            self.eliminated = list(range(len(self.blocks)))
+            self.offsets, self.q = {}, 0
         self.d = self.q + self.p + 1
         starts = np.concatenate([[0], np.cumsum([b.parameters for b in self.blocks])]).astype(int)
         self.slices = tuple(slice(starts[b], starts[b + 1]) for b in range(len(self.blocks)))
@@ -75,6 +81,8 @@ class Criterion:
         self.elimination = self._collect(y, X, weights, used)
 
     def _collect(self, y: Floats, X: Any, weights: Floats, used: Ints) -> Elimination:
+        if self.general:
+            return self._collect_general(y, X, weights, used)
         total = np.zeros((self.d, self.d))
         finest = self.big if self.cell is None else self.cell
         counts: Any = 0.0
@@ -106,6 +114,31 @@ class Criterion:
             return Scalar(total, counts, sums)
         return Nested(total, counts, sums, self.parent, self.blocks[self.big].levels)
 
+    def _collect_general(self, y: Floats, X: Any, weights: Floats, used: Ints) -> SparseFactors:
+        """Z'Z sparse, Z'[X, y] dense, and the Gram matrix of [X, y]."""
+        offsets, width = place(self.blocks, [])
+        zz: Any = None
+        zw: Any = 0.0
+        total = np.zeros((self.d, self.d))
+        for _, border, _ in borders(
+            y=y,
+            X=X,
+            weights=weights,
+            used=used,
+            terms=self.terms,
+            blocks=self.blocks,
+            offsets=offsets,
+            q=width,
+        ):
+            sparse = border.matrix()
+            Z = csr(sparse[:, :width])
+            right = np.hstack([sparse[:, width:].toarray(), border.dense])
+            product = csr(Z.T @ Z)
+            zz = product if zz is None else zz + product
+            zw = zw + np.asarray(Z.T @ right)
+            total += right.T @ right
+        return SparseFactors(total, csr(zz), zw, self.blocks)
+
     def lambdas(self, theta: Floats) -> list[Floats]:
         """Lower-triangular Lambda of every block."""
         out = []
@@ -116,8 +149,8 @@ class Criterion:
         return out
 
     def large_theta(self, theta: Floats) -> Floats:
-        """theta of the eliminated factor(s): parent first, cells second."""
-        return np.array([theta[self.slices[b].start] for b in (self.big, self.cell) if b is not None])
+        """theta of the eliminated factor(s): parent first, cells second; in the general case all of it."""
+        return np.concatenate([theta[self.slices[b]] for b in self.eliminated] or [np.zeros(0)])
 
     def times_lambda(self, matrix: Floats, lambdas: Sequence[Floats]) -> Floats:
         """matrix @ Lambda for matrix (r, d); Lambda is the identity on X and y."""
@@ -180,27 +213,24 @@ class Criterion:
         """d/dtheta of trace(weight B), plus log det V_b if ``log_det``; weight (d, d) symmetric, constant."""
         theta = state.theta
         lambdas = self.lambdas(theta)
-        scaled = self.times_lambda(weight, [L.T for L in lambdas]).T  # Lambda @ weight
+        scaled = self.times_lambda(weight, [L.T for L in lambdas])  # weight @ Lambda'
         out = np.zeros(self.parameters)
-        if self.offsets:
-            product = state.schur[: self.q] @ scaled[:, : self.q]
         for b, offset in self.offsets.items():
             block = self.blocks[b]
             k = block.size
             part = slice(offset, offset + block.levels * k)
-            if k == 1:
-                out[self.slices[b].start] = 2 * float(np.trace(product[part, part]))
-            else:
-                shaped = product[part, part].reshape(block.levels, k, block.levels, k)
-                out[self.slices[b]] = 2 * np.einsum("aiaj->ij", shaped)[np.tril_indices(k)]
-        if self.big is not None:
-            outer = self.times_lambda(scaled, [L.T for L in lambdas])
+            # Only the diagonal blocks of B0 Lambda weight are needed: sums of products, not a product.
+            one, two = (a[part].reshape(block.levels, k, self.d) for a in (state.schur, scaled))
+            out[self.slices[b]] = 2 * np.einsum("lid,ljd->ij", one, two)[np.tril_indices(k)]
+        if self.eliminated:
+            outer = self.times_lambda(scaled.T, [L.T for L in lambdas])
             large = self.elimination.gradient(self.large_theta(theta), outer)
             if not log_det:
                 large = large - self.elimination.gradient(self.large_theta(theta), np.zeros_like(outer))
-            for value, eliminated in zip(large, (self.big, self.cell), strict=False):
-                if eliminated is not None:
-                    out[self.slices[eliminated].start] = value
+            at = 0
+            for b in self.eliminated:
+                out[self.slices[b]] = large[at : at + self.blocks[b].parameters]
+                at += self.blocks[b].parameters
         return out
 
 
@@ -212,6 +242,17 @@ def symmetric_inverse(lower: Floats) -> Floats:
     if info != 0:
         raise np.linalg.LinAlgError("singular Cholesky factor")
     return np.asarray(np.tril(inverse) + np.tril(inverse, -1).T)
+
+
+def place(blocks: Sequence[Block], eliminated: Sequence[int]) -> tuple[dict[int, int], int]:
+    """First column of every block that stays in the border, and their width in all."""
+    offsets: dict[int, int] = {}
+    width = 0
+    for b, block in enumerate(blocks):
+        if b not in eliminated:
+            offsets[b] = width
+            width += block.levels * block.size
+    return offsets, width
 
 
 def choose_large(terms: Sequence[Term], blocks: Sequence[Block]) -> tuple[int | None, int | None, Ints]:

@@ -17,6 +17,7 @@ import numpy as np
 from app.stats.lmm_criterion import Criterion
 from app.stats.lmm_design import Floats
 from app.stats.lmm_elimination import Nested, OuterSums, Scalar
+from app.stats.lmm_sparse import SparseFactors
 
 CONFOUNDED = 1e-9
 """Part of a term's own second moment that must be left after the fixed effects."""
@@ -94,6 +95,8 @@ def _moments(
     criterion: Criterion,
 ) -> tuple[list[tuple[tuple[int, int], str]], Floats, Floats, Floats]:
     """Names, S, (y'P Z Z'P y) and each term's second moment before the fixed effects; the residual last."""
+    if isinstance(criterion.elimination, SparseFactors):
+        return _general_moments(criterion, criterion.elimination)
     q, p, d = criterion.q, criterion.p, criterion.d
     gram = np.asarray(criterion.elimination.schur(np.zeros(criterion.elimination.parameters))[0])
     inverse = np.zeros((d, d))
@@ -103,19 +106,15 @@ def _moments(
     projected = gram - gram @ inverse @ gram
     large = _large_sums(criterion)
     off = np.eye(d) - inverse @ gram  # W -> P W, acting on columns
-    names: list[tuple[tuple[int, int], str]] = []
+    names = _labels(criterion)
     kinds: list[tuple[str, Any]] = []
     for b, block in enumerate(criterion.blocks):
-        term = criterion.terms[block.term]
-        for j, effect in enumerate(block.effects):
-            label = term.name if term.values is None else f"{term.effects[effect]} | {term.name}"
-            names.append(((b, j), label))
+        for j in range(block.size):
             if b in criterion.offsets:
                 start = criterion.offsets[b]
                 kinds.append(("border", np.arange(start + j, start + block.levels * block.size, block.size)))
             else:
                 kinds.append(("large", b))
-    names.append(((-1, 0), "the residual"))
     count = len(names)
     out = np.zeros((count, count))
     moments = np.zeros(count)
@@ -148,6 +147,31 @@ def _moments(
     moments[-1] = projected[-1, -1]
     own[-1] = criterion.n
     return names, out, moments, own
+
+
+def _labels(criterion: Criterion) -> list[tuple[tuple[int, int], str]]:
+    names = []
+    for b, block in enumerate(criterion.blocks):
+        term = criterion.terms[block.term]
+        for j, effect in enumerate(block.effects):
+            label = term.name if term.values is None else f"{term.effects[effect]} | {term.name}"
+            names.append(((b, j), label))
+    return [*names, ((-1, 0), "the residual")]
+
+
+def _general_moments(
+    criterion: Criterion, elimination: SparseFactors
+) -> tuple[list[tuple[tuple[int, int], str]], Floats, Floats, Floats]:
+    names, p, gram = _labels(criterion), criterion.p, elimination.gram
+    inverse = np.zeros_like(gram)
+    inverse[:p, :p] = np.linalg.inv(gram[:p, :p])
+    pairs, single, moments, own = elimination.second_moments(inverse)
+    out = np.zeros((len(names), len(names)))
+    out[:-1, :-1] = pairs
+    out[:-1, -1] = out[-1, :-1] = single
+    out[-1, -1] = criterion.n - p
+    rest = gram[-1, -1] - gram[-1] @ inverse @ gram[-1]
+    return names, out, np.append(moments, rest), np.append(own, criterion.n)
 
 
 def _large_sums(criterion: Criterion) -> dict[int, _Large]:

@@ -67,11 +67,13 @@ class _Part:
 
 
 def kenward_roger(fit: LmmFit) -> KenwardRoger:
-    """The adjusted covariance of beta and what degrees of freedom need. ValueError for an ML fit."""
+    """The adjusted covariance of beta, and what df need. ValueError for ML and for the general case."""
     if not fit.reml:
         raise ValueError("Kenward-Roger is defined for REML fits")
     engine = fit.engine
     criterion, state = engine.criterion, engine.state
+    if criterion.general:
+        raise ValueError("Kenward-Roger needs the arrowhead: this fit has two large crossed factors")
     q, m = criterion.q, criterion.d - 1
     x = slice(q, m)
     lambdas = criterion.lambdas(state.theta)

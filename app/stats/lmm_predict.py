@@ -23,6 +23,7 @@ from app.stats.lmm import LmmFit
 from app.stats.lmm_design import Floats, Ints, Term, csr
 from app.stats.lmm_elimination import Nested, Scalar
 from app.stats.lmm_rows import rows_of
+from app.stats.lmm_sparse import SparseFactors
 
 NEW_LEVEL = -1
 """A level that the fit has not seen: predicted at zero, with the term's variance added."""
@@ -99,23 +100,21 @@ def conditional_modes(fit: LmmFit, term: str) -> Modes:
     index = [t.name for t in engine.terms].index(fit.component(term).term)
     checked = engine.terms[index]
     levels, k = checked.levels, len(checked.effects)
-    large = _large_role(fit, index)
     effect = np.zeros((levels, k))
     covariance = np.zeros((levels, k, k))
-    if large is not None:
-        codes = np.arange(levels)
-        for a in range(0, levels, ROWS_AT_ONCE):
-            part = codes[a : a + ROWS_AT_ONCE]
-            rows = [(np.full(len(part), ABSENT), np.zeros((len(part), len(t.effects)))) for t in engine.terms]
-            rows[index] = (part, np.ones((len(part), 1)))
-            fixed = np.zeros((len(part), fit.p))
-            mean, variance = _predict_rows(fit, fixed, rows, offset=False)
-            effect[part, 0], covariance[part, 0, 0] = mean, variance
+    if any(engine.blocks[b].term == index for b in engine.criterion.eliminated):
+        for i in range(k):
+            effect[:, i], covariance[:, i, i] = _level_moments(fit, index, [i])
+        for i in range(k):
+            for j in range(i if checked.correlated else 0):
+                both = _level_moments(fit, index, [i, j])[1]
+                covariance[:, i, j] = (both - covariance[:, i, i] - covariance[:, j, j]) / 2
+                covariance[:, j, i] = covariance[:, i, j]
         return Modes(
             term=term,
             effects=checked.effects,
             effect=effect / checked.scale,
-            covariance=covariance / checked.scale[0] ** 2,
+            covariance=covariance / np.outer(checked.scale, checked.scale),
         )
     lower = engine.state.lower[:-1, :-1]
     m = len(lower)
@@ -137,6 +136,21 @@ def conditional_modes(fit: LmmFit, term: str) -> Modes:
         effect=effect / checked.scale,
         covariance=covariance / np.outer(checked.scale, checked.scale),
     )
+
+
+def _level_moments(fit: LmmFit, term: int, effects: list[int]) -> tuple[Floats, Floats]:
+    """Mean and variance (levels,) of the sum of some scaled effects of every level of an eliminated term."""
+    engine = fit.engine
+    levels = engine.terms[term].levels
+    mean, variance = np.empty(levels), np.empty(levels)
+    for a in range(0, levels, ROWS_AT_ONCE):
+        part = np.arange(a, min(a + ROWS_AT_ONCE, levels))
+        rows = [(np.full(len(part), ABSENT), np.zeros((len(part), len(t.effects)))) for t in engine.terms]
+        values = np.zeros((len(part), len(engine.terms[term].effects)))
+        values[:, effects] = 1.0
+        rows[term] = (part, values)
+        mean[part], variance[part] = _predict_rows(fit, np.zeros((len(part), fit.p)), rows, offset=False)
+    return mean, variance
 
 
 def _dense_or_sparse(X: Any) -> Any:
@@ -176,18 +190,6 @@ def _check_new(
     return new.astype(np.intp), values
 
 
-def _large_role(fit: LmmFit, term: int) -> str | None:
-    criterion = fit.engine.criterion
-    for role, block in (("parent", criterion.big), ("cell", criterion.cell)):
-        if (
-            block is not None
-            and fit.engine.blocks[block].term == term
-            and len(fit.engine.terms[term].effects) == 1
-        ):
-            return role
-    return None
-
-
 def _predict_rows(
     fit: LmmFit, fixed: Floats, rows: list[tuple[Ints, Floats]], offset: bool = True
 ) -> tuple[Floats, Floats]:
@@ -214,6 +216,8 @@ def _predict_rows(
         _through_scalar(fit, rows, border, added, direct)
     elif isinstance(criterion.elimination, Nested):
         _through_nested(fit, rows, border, added, direct)
+    elif isinstance(criterion.elimination, SparseFactors):
+        _through_sparse(fit, rows, border, added, direct)
     spread = solve_triangular(state.lower[:m, :m], border.T, lower=True) if m else np.zeros((0, n))
     added += (spread**2).sum(axis=0)
     mean = mean + engine.y_scale * (border @ state.solution + direct)
@@ -287,3 +291,32 @@ def _through_nested(
         border[through] -= share[:, None] * sums
         direct[through] += share * sums_y
         added[through] += e[through] ** 2 / precision
+
+
+def _through_sparse(
+    fit: LmmFit, rows: list[tuple[Ints, Floats]], border: Floats, added: Floats, direct: Floats
+) -> None:
+    """All random effects at once: e A^-1 e' by sparse solves, a few hundred rows at a time."""
+    criterion = fit.engine.criterion
+    elimination = criterion.elimination
+    if not isinstance(elimination, SparseFactors):
+        raise AssertionError("a general sparse factor was expected")
+    theta = fit.engine.state.theta
+    factor, solution = elimination.solved(theta)
+    scaled = elimination.lambda_of(theta)
+    right = np.asarray(scaled.T @ elimination.zw)
+    step = max(1, 20_000_000 // max(len(solution), 1))
+    for a in range(0, len(border), step):
+        part = slice(a, a + step)
+        e = np.zeros((len(border[part]), len(solution)))
+        for b, block in enumerate(elimination.blocks):
+            codes, values = rows[block.term][0][part], rows[block.term][1][part]
+            known = np.flatnonzero(codes >= 0)
+            for j, effect in enumerate(block.effects):
+                e[known, elimination.starts[b] + codes[known] * block.size + j] = values[known, effect]
+        e = np.asarray((scaled.T @ e.T).T)
+        solved = np.asarray(factor.solve(np.ascontiguousarray(e.T)))
+        through = solved.T @ right
+        border[part] -= through[:, :-1]
+        direct[part] += through[:, -1]
+        added[part] += np.einsum("ij,ji->i", e, solved)

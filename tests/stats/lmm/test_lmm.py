@@ -364,3 +364,47 @@ def test_known_variances_are_recovered_without_bias():
         assert abs(values.mean() - sd**2) < 4 * error, name
     assert abs(np.mean(slopes) - 0.4) < 4 * np.std(slopes) / np.sqrt(60)
     assert np.mean(inside) > 0.85  # binomial(60, .95): below .85 has probability 3e-4
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("weighted", [False, True])
+def test_the_general_sparse_factorisation_gives_what_the_arrowhead_gives(kind, weighted):
+    world = judged(23)
+    terms = world.terms(kind)
+    w = world.weights if weighted else None
+    fit = fit_lmm(y=world.y, X=world.X, groups=terms, weights=w)
+    general = fit_lmm(y=world.y, X=world.X, groups=terms, weights=w, max_border=-1)
+    assert general.engine.criterion.general
+    assert general.converged
+    assert general.identified == fit.identified
+    # log det A is differentiated numerically there: the search ends 1e-6 beside the exact optimum.
+    assert general.deviance == pytest.approx(fit.deviance, abs=1e-8)
+    np.testing.assert_allclose(general.beta, fit.beta, rtol=1e-5)
+    np.testing.assert_allclose(general.standard_errors, fit.standard_errors, rtol=1e-5)
+    for one, two in zip(fit.components, general.components, strict=True):
+        np.testing.assert_allclose(two.covariance, one.covariance, rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(contrast(general, L=np.eye(2)).df, contrast(fit, L=np.eye(2)).df, rtol=1e-3)
+    codes = {t.name: np.where(np.arange(len(t.codes)) % 7 == 0, -1, np.maximum(t.codes, -2)) for t in terms}
+    columns = {t.name: t.columns for t in terms if t.columns is not None}
+    one = predict_lmm(fit, X=world.X, codes=codes, columns=columns)
+    two = predict_lmm(general, X=world.X, codes=codes, columns=columns)
+    np.testing.assert_allclose(two.mean, one.mean, rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(two.variance, one.variance, rtol=1e-4)
+    for t in terms:
+        a, b = conditional_modes(fit, t.name), conditional_modes(general, t.name)
+        np.testing.assert_allclose(b.effect, a.effect, atol=1e-4)
+        np.testing.assert_allclose(b.covariance, a.covariance, rtol=1e-4, atol=1e-6)
+
+
+def test_random_slopes_by_item_and_two_large_factors_take_the_general_way():
+    rng = np.random.default_rng(24)
+    n, items, people = 3_000, 300, 250
+    item, person, x = rng.integers(0, items, n), rng.integers(0, people, n), rng.normal(size=n)
+    y = 0.3 * x + rng.normal(size=items)[item] + 0.5 * rng.normal(size=items)[item] * x
+    y = y + 0.7 * rng.normal(size=people)[person] + rng.normal(size=n)
+    groups = [RandomTerm(name="item", codes=item, columns=x), RandomTerm(name="person", codes=person)]
+    fit = fit_lmm(y=y, X=np.column_stack([np.ones(n), x]), groups=groups, max_border=400)
+    assert fit.engine.criterion.general
+    assert fit.converged
+    assert fit.component("item").sd == pytest.approx([1.0, 0.5], abs=0.15)
+    assert fit.component("person").sd == pytest.approx([0.7], abs=0.15)
