@@ -10,12 +10,11 @@ Source: Henderson's mixed model equations; the restricted likelihood as in Harvi
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import cho_solve, cholesky
-from scipy.optimize import brentq, minimize
+from scipy.optimize import OptimizeResult, brentq, minimize
 from scipy.stats import chi2
 
 Floats = NDArray[np.float64]
@@ -212,15 +211,17 @@ def profile_variances(
     return intervals
 
 
-def _least(objective: Callable[[Floats], Any], starts: list[Floats], low: float, high: float) -> Any:
+def _least(
+    objective: Callable[[Floats], tuple[float, Floats]], starts: list[Floats], low: float, high: float
+) -> OptimizeResult:
     """The best of L-BFGS-B's ends."""
-    options = {"maxiter": 100, "ftol": 1e-10, "gtol": 1e-5}
     ends = [
         minimize(
-            objective, start, method="L-BFGS-B", jac=True, bounds=[(low, high)] * len(start), options=options
+            objective, start, method="L-BFGS-B", jac=True, bounds=[(low, high)] * len(start),
+            options={"maxiter": 100, "ftol": 1e-10, "gtol": 1e-5},
         )
         for start in starts
-    ]
+    ]  # fmt: skip
     return min(ends, key=lambda end: float(end.fun))
 
 
@@ -234,7 +235,7 @@ def _peak(rows: _Rows, start: Floats) -> tuple[Floats, float]:
 
     bounds = [(np.log(_FLOOR), np.log(10.0))] * len(start)
     found = minimize(objective, start, method="L-BFGS-B", jac=True, bounds=bounds)
-    return found.x, float(found.fun)
+    return np.asarray(found.x), float(found.fun)
 
 
 def _off_zero(system: float) -> tuple[float, float]:
