@@ -1,7 +1,7 @@
 """POST /anchors and GET /anchor-sets: what people said."""
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, File, Form, Path, Query, UploadFile
 from pydantic import Field
@@ -22,13 +22,19 @@ Reader = Annotated[Caller, needs(Scope.READ)]
 Uploader = Annotated[Caller, needs(Scope.ANCHORS)]
 _SHA = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
 
-UploadedFile = Annotated[
-    UploadFile,
-    File(
+
+def uploaded(example: str) -> Any:
+    """The form field of an uploaded file; the example fits the example of its mapping."""
+    return File(
         description="CSV (comma, tab, semicolon or bar), JSONL, gzip of either, Parquet or XLSX; UTF-8. "
         "What it is, its content says, not its name.",
-        examples=["item_id,system,annotator,annotator_type,score\nq1,bot-v7,kim,expert,4\n"],
-    ),
+        examples=[example],
+    )
+
+
+AnchorsFile = Annotated[
+    UploadFile,
+    uploaded("item_id,system,annotator,annotator_type,rating,lang\nq1,bot-v7,kim,expert,4,de\n"),
 ]
 RubricField = Annotated[Name, Form(description="Name of the rubric.", examples=["helpfulness"])]
 MappingField = Annotated[
@@ -150,7 +156,7 @@ class AnchorSetHistory(AnchorSetOut):
 async def post_anchors(
     caller: Uploader,
     services: Served,
-    file: UploadedFile,
+    file: AnchorsFile,
     rubric: RubricField,
     anchor_set: Annotated[
         Name, Form(description="Name of the set they belong to.", examples=["helpfulness-2026"])

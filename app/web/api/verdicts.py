@@ -13,7 +13,7 @@ from app.access.keys import Caller
 from app.anchoring.imports import ImportProgress
 from app.domain.ids import show_id
 from app.domain.projects import Scope
-from app.web.api.anchors import MappingField, RubricField, UploadedFile
+from app.web.api.anchors import MappingField, RubricField, uploaded
 from app.web.callers import needs
 from app.web.errors import ProblemItem, documented
 from app.web.fields import Answered
@@ -23,6 +23,11 @@ router = APIRouter(tags=["verdicts"])
 
 Reader = Annotated[Caller, needs(Scope.READ)]
 Uploader = Annotated[Caller, needs(Scope.ANCHORS)]
+
+VerdictsFile = Annotated[
+    UploadFile,
+    uploaded("item_id,system,judge,judge_family,rating,lang\nq1,bot-v7,gpt-x,openai,4,de\n"),
+]
 
 # Files up to these sizes (bytes) are stored before the answer is given: some ten thousand rows.
 _AT_ONCE_TEXT = 4_000_000
@@ -121,7 +126,7 @@ async def post_verdicts(
     services: Served,
     request: Request,
     response: Response,
-    file: UploadedFile,
+    file: VerdictsFile,
     rubric: RubricField,
     mapping: MappingField = None,
     dry_run: Annotated[bool, Form(description="Check the file and store nothing.", examples=[False])] = False,
