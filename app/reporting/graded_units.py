@@ -233,4 +233,4 @@ def _features(frame: Frame) -> tuple[list[str], Floats]:
             columns.append((codes == value).astype(np.float64))
     names.append("how far the panel's scores lie from the middle")
     columns.append((rank - 0.5) ** 2)
-    return names, np.column_stack(columns)
+    return names, np.stack(columns).T

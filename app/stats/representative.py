@@ -74,7 +74,7 @@ def block_ranks(values: Floats, block: NDArray[np.integer]) -> Floats:
 def centred_features(features: Floats, block: NDArray[np.integer]) -> Floats:
     """(n, q) features minus their block means over all units; unknown values count as the block's mean."""
     blocks = int(block.max()) + 1 if block.size else 0
-    out = np.empty_like(features)
+    out = np.empty(features.shape, order="F")  # by column, as it is read
     for k in range(features.shape[1]):
         x = features[:, k]
         known = ~np.isnan(x)
