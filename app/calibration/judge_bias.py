@@ -109,7 +109,7 @@ def _effects_of(design: Design, judge: _Judge, people: GradedUnits, level: float
         "own_family": _tell(
             lambda: _own_family(design, judge, systems, len(np.unique(anchors.prompt)), level), _POINTS, scale
         ),
-        "agreement": _tell(lambda: _agreement(design, judge, graded, level), "alpha"),
+        "agreement": _tell(lambda: _agreement(design, judge, level), "alpha"),
         "test_retest": _tell(lambda: _retest(design, judge, level), "reliability"),
         "unscored_rate": _tell(lambda: _unscored_rate(design, judge, level), _SHARE),
     }
@@ -218,13 +218,13 @@ def _own_family(
     )
 
 
-def _agreement(design: Design, judge: _Judge, graded: Bools, level: float) -> Effect:
+def _agreement(design: Design, judge: _Judge, level: float) -> Effect:
+    """Single verdicts as they were given against single grades: an average over orders is no verdict."""
     evidence = design.evidence
-    unit, value = judge.unit[graded], judge.value[graded]
-    if design.signed:
-        value = np.sign(np.round(value, 6))
+    rows = judge.rows[np.isfinite(evidence.v_value[judge.rows])]
+    unit = evidence.v_unit[rows]
     return agreement_with_people(
-        judge=value,
+        judge=to_inner(evidence.criterion, evidence.v_value[rows], design.signed),
         unit=unit,
         grade=to_inner(evidence.criterion, evidence.h_value, design.signed),
         graded_unit=evidence.h_unit,

@@ -2,8 +2,8 @@
 
 Krippendorff's alpha, 1 - D_o / D_e: observed disagreement within units over that expected between values
 drawn at random (Krippendorff 2004, "Content Analysis", ch. 11). With squared differences (interval
-metric) both are moments; with the nominal metric they are shares of unequal values. Each judged unit counts
-once, however many people graded it.
+metric) both are moments; with the nominal metric they are shares of unequal values. Each verdict counts
+once, however many people graded its unit.
 """
 
 import numpy as np
@@ -33,13 +33,13 @@ def agreement_with_people(
     Parameters
     ----------
     judge : (n,)
-        The judge's value of each unit.
+        Single verdicts of the judge.
     unit : (n,)
-        Codes of those units; unique.
+        Codes of the units they are of.
     grade, graded_unit : (k,)
         Human grades and the codes of the units they are of; others than ``unit`` are ignored.
     prompt : (n,)
-        Prompt code per judged unit.
+        Prompt code per verdict.
     nominal : bool
         Count unequal values (pairs) instead of squared differences (scales).
 
@@ -48,39 +48,36 @@ def agreement_with_people(
     Effect
         1 is perfect, 0 chance; below 0 worse than chance.
     """
-    row = _rows_of(graded_unit, unit)
-    keep = row >= 0
-    row, grade = row[keep], grade[keep]
-    counts = np.bincount(row, minlength=len(unit)).astype(float)
-    both = counts > 0
-    n = int(both.sum())
+    graded, row = np.unique(graded_unit, return_inverse=True)
+    place = np.clip(np.searchsorted(graded, unit), 0, max(len(graded) - 1, 0))
+    both = graded[place] == unit if len(graded) else np.zeros(len(unit), dtype=bool)
+    n = len(np.unique(unit[both]))
     if n < MIN_UNITS:
         raise InsufficientData("units graded by the judge and by people", n, MIN_UNITS)
-    weight = 1.0 / counts[row]  # every unit counts once
+    judge, place = judge[both], place[both]
+    weight = (1.0 / np.bincount(row))[row]  # the people of a unit count once between them
+    ones = np.ones(len(judge))
     if nominal:
-        values = np.unique(np.concatenate([judge[both], grade]))
+        values = np.unique(np.concatenate([judge, grade]))
         judged = (judge[:, None] == values).astype(float)
-        graded = _sum_rows((grade[:, None] == values) * weight[:, None], row, len(unit))
-        equal = (judged * graded).sum(axis=1)
-        moments = np.column_stack([np.ones(len(unit)), equal, judged, graded])[both]
-        width = len(values)
+        people = _sum_rows((grade[:, None] == values) * weight[:, None], row, len(graded))[place]
+        moments = np.column_stack([ones, (judged * people).sum(axis=1), judged + people])
 
         def alpha(total: Floats) -> Floats:
-            values = 2 * total[:, 0]
-            share = (total[:, 2 : 2 + width] + total[:, 2 + width :]) / values[:, None]
-            expected = (1 - (share**2).sum(axis=1)) * values / (values - 1)
-            return _one_minus_ratio(1 - 2 * total[:, 1] / values, expected)
+            count = 2 * total[:, 0]
+            expected = (1 - ((total[:, 2:] / count[:, None]) ** 2).sum(axis=1)) * count / (count - 1)
+            return _one_minus_ratio(1 - 2 * total[:, 1] / count, expected)
 
     else:
-        first = _sum_rows((grade * weight)[:, None], row, len(unit))[:, 0]
-        second = _sum_rows((grade**2 * weight)[:, None], row, len(unit))[:, 0]
+        first = _sum_rows((grade * weight)[:, None], row, len(graded))[place, 0]
+        second = _sum_rows((grade**2 * weight)[:, None], row, len(graded))[place, 0]
         apart = judge**2 - 2 * judge * first + second
-        moments = np.column_stack([np.ones(len(unit)), apart, judge + first, judge**2 + second])[both]
+        moments = np.column_stack([ones, apart, judge + first, judge**2 + second])
 
         def alpha(total: Floats) -> Floats:
-            values = 2 * total[:, 0]
-            expected = 2 * (values * total[:, 3] - total[:, 2] ** 2) / (values * (values - 1))
-            return _one_minus_ratio(2 * total[:, 1] / values, expected)
+            count = 2 * total[:, 0]
+            expected = 2 * (count * total[:, 3] - total[:, 2] ** 2) / (count * (count - 1))
+            return _one_minus_ratio(2 * total[:, 1] / count, expected)
 
     return cluster_jackknife(
         sums_by_prompt(moments, prompt[both]), alpha, n=n, level=level, what="agreement with people"
@@ -133,14 +130,6 @@ def agreement_among_people(
         level=level,
         what="agreement among people",
     )
-
-
-def _rows_of(wanted: Ints, unit: Ints) -> NDArray[np.int64]:
-    """Where each of ``wanted`` stands in ``unit``; -1 where it does not."""
-    order = np.argsort(unit)
-    place = np.clip(np.searchsorted(unit, wanted, sorter=order), 0, len(unit) - 1)
-    found = order[place]
-    return np.where(unit[found] == wanted, found, -1)
 
 
 def _sum_rows(values: Floats, row: NDArray[np.integer], count: int) -> Floats:
