@@ -1,16 +1,16 @@
 """CPU seconds and memory of the mixed-model engine, beside statsmodels and lme4, on judge-shaped data.
 
-    python benchmarks/engine.py                  # 5k, 50k, 500k rows; lme4 if Rscript has it; statsmodels at 5k
+    python benchmarks/engine.py                  # 5k, 50k, 500k rows; lme4 if R has it; statsmodels at 5k
     python benchmarks/engine.py --rows 5e6       # other sizes
     python benchmarks/engine.py --no-references  # our engine only
 
-Every figure comes from a process of its own, one thread, from raw columns (codes and floats) to fixed effects,
-standard errors and variance components. CPU seconds (user + system) of the fit, the fastest of a few repeats;
-memory is the process's peak. Data: items x 2 answers (2 of 20 systems) x 8 judges x 2 positions, half of the
+Every figure comes from a process of its own, one thread, from raw columns (codes and floats) to fixed
+effects, standard errors and variance components. CPU seconds (user + system) of the fit, the fastest of a few
+repeats; memory is the process's peak. Data: items x 2 answers (2 of 20 systems) x 8 judges x 2 positions, half of the
 items also with 2 human grades per answer (30 annotators), a tenth of the rows missing. Models:
 
     A  34 fixed effects + (1|item) + (1|system)          B  A + (0+human|annotator)
-    C  B + (1|judge:item)                                D  1+pos+loglen+own + (1+pos+loglen|judge) + (1|item) + (1|system)
+    C  B + (1|judge:item)          D  1+pos+loglen+own + (1+pos+loglen|judge) + (1|item) + (1|system)
 """
 
 import argparse
@@ -82,7 +82,8 @@ def fixed_columns(d: dict[str, np.ndarray]):
 
     n, judge = d["y"].size, d["judge"]
     human = judge == JUDGES
-    parts = [(judge, np.ones(n)), (judge, d["loglen"]), (judge, np.where(human, 0, d["pos"])), (judge, d["own"])]
+    pos = np.where(human, 0, d["pos"])
+    parts = [(judge, np.ones(n)), (judge, d["loglen"]), (judge, pos), (judge, d["own"])]
     widths = [JUDGES + 1, JUDGES + 1, JUDGES, JUDGES]
     offset, index, value = 0, [], []
     for (code, x), width in zip(parts, widths, strict=True):
@@ -153,7 +154,8 @@ def run_statsmodels(model: str, rows: float) -> dict[str, float]:
     start = time.process_time()
 
     def dummies(code: np.ndarray, levels: int) -> sp.csr_matrix:
-        return sp.csr_matrix((np.where(code >= 0, 1.0, 0.0), (np.arange(n), np.maximum(code, 0))), shape=(n, levels))
+        entries = (np.where(code >= 0, 1.0, 0.0), (np.arange(n), np.maximum(code, 0)))
+        return sp.csr_matrix(entries, shape=(n, levels))
 
     parts = {"item": d["item"], "system": d["system"]}
     if model in "BC":
@@ -170,7 +172,6 @@ def run_statsmodels(model: str, rows: float) -> dict[str, float]:
             fixed_columns(d).toarray(),
             groups=np.ones(n),
             exog_vc=VCSpec(names, columns, mats),
-            use_sparse=True,
         ).fit(method="lbfgs")
     cpu = time.process_time() - start
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
@@ -185,16 +186,20 @@ for (j in 0:8) d[[paste0("l", j)]] <- d$loglen * (d$judge == j)
 for (j in 0:7) d[[paste0("f", j)]] <- d$own * (d$judge == j)
 x <- c(paste0("j", 0:8), paste0("p", 0:7), paste0("l", 0:8), paste0("f", 0:7))
 d$human <- as.numeric(d$annotator >= 0); d$annotator <- factor(pmax(d$annotator, 0))
-d$cell <- factor(d$item * 9 + d$judge); d$item <- factor(d$item); d$system <- factor(d$system); d$judge <- factor(d$judge)
+d$cell <- factor(d$item * 9 + d$judge); d$item <- factor(d$item)
+d$system <- factor(d$system); d$judge <- factor(d$judge)
 re <- c(A = "(1|item)+(1|system)", B = "(1|item)+(1|system)+(0+human|annotator)",
         C = "(1|item)+(1|system)+(0+human|annotator)+(1|cell)")
-f <- if (model == "D") "y ~ pos + loglen + own + (1 + pos + loglen | judge) + (1 | item) + (1 | system)" else
-     paste("y ~ 0 +", paste(x, collapse = "+"), "+", re[[model]])
+f <- if (model == "D") {
+  "y ~ pos + loglen + own + (1 + pos + loglen | judge) + (1 | item) + (1 | system)"
+} else paste("y ~ 0 +", paste(x, collapse = "+"), "+", re[[model]])
 t <- system.time(m <- suppressWarnings(suppressMessages(lmer(as.formula(f), d, control = lmerControl(
   calc.derivs = FALSE, check.conv.singular = "ignore")))))
-rss <- as.numeric(sub("[^0-9]*([0-9]+).*", "\\1", grep("VmHWM", readLines("/proc/self/status"), value = TRUE))) / 1024
+status <- grep("VmHWM", readLines("/proc/self/status"), value = TRUE)
+rss <- as.numeric(sub("[^0-9]*([0-9]+).*", "\\1", status)) / 1024
 cat(sprintf('{"cpu": %.6f, "mb": %.1f, "n": %d, "deviance": %.10f, "beta0": %.12f, "se0": %.12f}\n',
-            t[["user.self"]] + t[["sys.self"]], rss, nrow(d), REMLcrit(m), fixef(m)[[1]], sqrt(vcov(m)[1, 1])))
+            t[["user.self"]] + t[["sys.self"]], rss, nrow(d), REMLcrit(m), fixef(m)[[1]],
+            sqrt(vcov(m)[1, 1])))
 """
 
 
@@ -213,19 +218,20 @@ def child(arguments: list[str], timeout: float) -> dict[str, float] | None:
 
 def write_csv(path: Path, d: dict[str, np.ndarray]) -> None:
     formats = ["%.17g" if c.dtype.kind == "f" else "%d" for c in d.values()]
-    np.savetxt(path, np.column_stack(list(d.values())), fmt=formats, delimiter=",", header=",".join(d), comments="")
+    table = np.column_stack(list(d.values()))
+    np.savetxt(path, table, fmt=formats, delimiter=",", header=",".join(d), comments="")
 
 
-def show(engine: str, model: str, result: dict[str, float] | None, reference: dict[str, float] | None) -> None:
+def show(
+    engine: str, model: str, result: dict[str, float] | None, reference: dict[str, float] | None
+) -> None:
     if result is None:
         print(f"| {model} | {engine} | failed or out of time |  |  |  |  |", flush=True)
         return
     ratio = "" if reference is None else f"{result['cpu'] / reference['cpu']:.0f}x"
     gap = "" if reference is None else f"{result['deviance'] - reference['deviance']:+.1e}"
-    print(
-        f"| {model} | {engine} | {int(result['n']):,} | {result['cpu']:.3f} | {result['mb']:.0f} | {ratio} | {gap} |",
-        flush=True,
-    )
+    n, cpu, mb = int(result["n"]), result["cpu"], result["mb"]
+    print(f"| {model} | {engine} | {n:,} | {cpu:.3f} | {mb:.0f} | {ratio} | {gap} |", flush=True)
 
 
 def main() -> None:
@@ -260,9 +266,11 @@ def main() -> None:
                 if options.no_references or ours is None:
                     continue
                 if rows <= 1e4 and model in "AB":
-                    show("statsmodels", model, child([*me, "statsmodels", model, str(rows)], options.timeout), ours)
+                    other = child([*me, "statsmodels", model, str(rows)], options.timeout)
+                    show("statsmodels", model, other, ours)
                 if rscript and rows <= 5e5:
-                    show("lme4", model, child([rscript, str(script), str(csv), model], options.timeout), ours)
+                    other = child([rscript, str(script), str(csv), model], options.timeout)
+                    show("lme4", model, other, ours)
 
 
 if __name__ == "__main__":

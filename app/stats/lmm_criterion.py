@@ -77,6 +77,7 @@ class Criterion:
         starts = np.concatenate([[0], np.cumsum([b.parameters for b in self.blocks])]).astype(int)
         self.slices = tuple(slice(starts[b], starts[b + 1]) for b in range(len(self.blocks)))
         self.parameters = int(starts[-1])
+        self.lower_triangles = tuple(np.tril_indices(b.size) for b in self.blocks)
         self.evaluations = 0
         self.elimination = self._collect(y, X, weights, used)
 
@@ -142,9 +143,9 @@ class Criterion:
     def lambdas(self, theta: Floats) -> list[Floats]:
         """Lower-triangular Lambda of every block."""
         out = []
-        for block, part in zip(self.blocks, self.slices, strict=True):
+        for block, part, lower in zip(self.blocks, self.slices, self.lower_triangles, strict=True):
             matrix = np.zeros((block.size, block.size))
-            matrix[np.tril_indices(block.size)] = theta[part]
+            matrix[lower] = theta[part]
             out.append(matrix)
         return out
 
@@ -221,7 +222,7 @@ class Criterion:
             part = slice(offset, offset + block.levels * k)
             # Only the diagonal blocks of B0 Lambda weight are needed: sums of products, not a product.
             one, two = (a[part].reshape(block.levels, k, self.d) for a in (state.schur, scaled))
-            out[self.slices[b]] = 2 * np.einsum("lid,ljd->ij", one, two)[np.tril_indices(k)]
+            out[self.slices[b]] = 2 * np.einsum("lid,ljd->ij", one, two)[self.lower_triangles[b]]
         if self.eliminated:
             outer = self.times_lambda(scaled.T, [L.T for L in lambdas])
             large = self.elimination.gradient(self.large_theta(theta), outer)
@@ -241,7 +242,9 @@ def symmetric_inverse(lower: Floats) -> Floats:
     inverse, info = lapack.dpotri(lower, lower=1)
     if info != 0:
         raise np.linalg.LinAlgError("singular Cholesky factor")
-    return np.asarray(np.tril(inverse) + np.tril(inverse, -1).T)
+    out = inverse + inverse.T  # the other triangle holds the zeros of the clean factor
+    out[np.diag_indices(len(out))] /= 2
+    return np.asarray(out)
 
 
 def place(blocks: Sequence[Block], eliminated: Sequence[int]) -> tuple[dict[int, int], int]:

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
-from scipy.linalg import cho_factor, cho_solve, solve_triangular
+from scipy.linalg import cho_factor, cho_solve, lapack, solve_triangular
 
 from app.stats.errors import NotIdentified
 from app.stats.lmm_design import Floats, Ints, Sparse, csr
@@ -123,6 +123,9 @@ def _scale_dense(matrix: Floats, weights: Floats) -> tuple[Floats, Floats, Float
 def _alias_from_gram(gram: Floats) -> tuple[Ints, Floats]:
     """Cholesky of X'WX in column order, skipping columns of which nothing is left."""
     p = gram.shape[0]
+    lower, failed = lapack.dpotrf(gram, lower=1)
+    if failed == 0 and (np.diag(lower) ** 2 > GRAM_TOLERANCE**2 * np.diag(gram)).all():
+        return np.arange(p), np.eye(p)
     kept: list[int] = []
     factor = np.zeros((p, p))
     for j in range(p):
