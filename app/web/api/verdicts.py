@@ -168,7 +168,8 @@ async def post_verdicts(
         kept.close()
         raise
     if at_once or running.opened is None:
-        return ImportOut.of(await running.run())
+        with kept:
+            return ImportOut.of(await running.run())
 
     async def go_on() -> None:
         with kept:
