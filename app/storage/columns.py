@@ -31,7 +31,7 @@ def fetch_for(
     """`fetch` of those rows of ``query`` whose ``column`` is one of ``ids``, in no particular order."""
     parts = []
     for start in range(0, len(ids), _IDS_AT_ONCE):
-        some = _is_one_of(connection, column, ids[start : start + _IDS_AT_ONCE].tolist())
+        some = is_one_of(connection, column, ids[start : start + _IDS_AT_ONCE].tolist())
         parts.append(fetch(connection, query.where(some), dtypes))
     if not parts:
         return [np.empty(0, dtype) for dtype in dtypes]
@@ -71,7 +71,7 @@ def _chunks(connection: Connection, query: Select[Any]) -> Iterator[Sequence[Any
         cursor.close()
 
 
-def _is_one_of(connection: Connection, column: ColumnElement[int], ids: list[int]) -> ColumnElement[bool]:
+def is_one_of(connection: Connection, column: ColumnElement[int], ids: list[int]) -> ColumnElement[bool]:
     """One parameter for any number of ids, where ``IN`` would need one for each."""
     if connection.dialect.name == "sqlite":
         each = func.json_each(json.dumps(ids)).table_valued("value")

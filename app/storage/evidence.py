@@ -12,13 +12,14 @@ from sqlalchemy import ColumnElement, Connection, and_, func, or_, select
 from app.domain.judging import JudgeVersion
 from app.domain.rubrics import Criterion, RubricKind
 from app.storage import ledger
-from app.storage.columns import fetch
+from app.storage.columns import distinct, fetch, fetch_for, is_one_of
 from app.storage.database import Database
 from app.storage.judge_versions import judges_by_id
 from app.storage.rubrics import criterion_ids, latest_rubric, rubric_id
 from app.storage.tables import (
     anchor_sets,
     annotators,
+    answers,
     human_verdicts,
     imports,
     judge_versions,
@@ -178,7 +179,9 @@ def _load(
     take_simulated = (planted and not real) if simulated is None else simulated
     votes = _votes(connection, project_id, key, after, take_simulated)
     anchor_versions = _anchor_versions(connection, project_id, rubric_name, sets)
-    grades = _grades(connection, key, [set_id for set_id, _, _ in anchor_versions])
+    # After a snapshot only what people said of the same items matters.
+    items = _items_of(connection, votes.said) if after > 0 else None
+    grades = _grades(connection, key, [set_id for set_id, _, _ in anchor_versions], items)
     pairs = latest.rubric.kind is RubricKind.PAIRWISE
     units, (v, h) = number_units(connection, pairs, votes.said, grades.said, only_first=after > 0)
     judge_ids, v_judge = np.unique(votes.judge, return_inverse=True)
@@ -294,7 +297,13 @@ def _anchor_versions(
     return [one for one in found if sets is None or one[1] in sets]
 
 
-def _grades(connection: Connection, criterion: int, sets: list[int]) -> _Grades:
+def _items_of(connection: Connection, said: Said) -> Ids:
+    query = select(answers.c.item_id).distinct()
+    (found,) = fetch_for(connection, query, answers.c.id, distinct(said.answer), [np.int64])
+    return distinct(found)
+
+
+def _grades(connection: Connection, criterion: int, sets: list[int], items: Ids | None) -> _Grades:
     h = human_verdicts.c
     query = (
         select(
@@ -307,6 +316,8 @@ def _grades(connection: Connection, criterion: int, sets: list[int]) -> _Grades:
         .where(h.criterion_id == criterion, h.removed_in.is_(None), h.anchor_set_id.in_(sets))
         .order_by(h.recorded_at, h.unit_key, h.id)
     )
+    if items is not None:
+        query = query.where(is_one_of(connection, h.item_id, items.tolist()))
     types = (np.int64, np.int64, np.int64, np.float64, np.float64)
     annotator, answer, other, value, inclusion = fetch(connection, query, types)
     place = np.zeros(len(value), np.int8)
@@ -323,9 +334,8 @@ def _one_per_annotator(unit: Ints, annotator: Ids) -> Ids:
 
 
 def _annotators(connection: Connection, ids: list[int]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    rows = connection.execute(
-        select(annotators.c.id, annotators.c.name, annotators.c.type).where(annotators.c.id.in_(ids))
-    )
+    a = annotators.c
+    rows = connection.execute(select(a.id, a.name, a.type).where(is_one_of(connection, a.id, ids)))
     by_id = {row.id: row for row in rows}
     return tuple(by_id[one].name for one in ids), tuple(by_id[one].type for one in ids)
 

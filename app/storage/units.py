@@ -1,13 +1,12 @@
 """Units of evidence: which answer or pair each verdict is about, numbered, with what is known of it."""
 
 from dataclasses import dataclass, fields
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import Connection, func, select
 
-from app.storage.columns import distinct, fetch_for, look_up
+from app.storage.columns import distinct, fetch_for, is_one_of, look_up
 from app.storage.tables import answers, item_strata, items, strata, systems
 
 Ints = NDArray[np.int32]
@@ -205,12 +204,9 @@ def _describe(
 
 def _systems(connection: Connection, ids: Ids) -> tuple[tuple[str, ...], tuple[str | None, ...], Ints]:
     """Names and families by code, in the order of names; and the code of each of ``ids``."""
-    rows: list[Any] = []
-    for start in range(0, len(ids), 1000):
-        some = ids[start : start + 1000].tolist()
-        query = select(systems.c.id, systems.c.name, systems.c.family).where(systems.c.id.in_(some))
-        rows.extend(connection.execute(query))
-    rows.sort(key=lambda row: row.name)
+    s = systems.c
+    query = select(s.id, s.name, s.family).where(is_one_of(connection, s.id, ids.tolist()))
+    rows = sorted(connection.execute(query), key=lambda row: row.name)
     code = np.empty(len(ids), np.int32)
     code[look_up(np.array([row.id for row in rows], np.int64), ids)] = np.arange(len(rows))
     return tuple(row.name for row in rows), tuple(row.family for row in rows), code
@@ -230,11 +226,8 @@ def _strata(connection: Connection, item_ids: Ids) -> tuple[dict[str, Ints], dic
     """Per stratum name the code of each item (-1 missing), and the values by code, in their order."""
     query = select(item_strata.c.item_id, item_strata.c.stratum_id)
     item, stratum = fetch_for(connection, query, item_strata.c.item_id, item_ids, (np.int64, np.int64))
-    rows: list[Any] = []
-    found = np.unique(stratum)
-    for start in range(0, len(found), 1000):
-        some = found[start : start + 1000].tolist()
-        rows.extend(connection.execute(select(strata).where(strata.c.id.in_(some))))
+    some = is_one_of(connection, strata.c.id, distinct(stratum).tolist())
+    rows = connection.execute(select(strata).where(some)).all()
     codes: dict[str, Ints] = {}
     values: dict[str, tuple[str, ...]] = {}
     for name in sorted({row.name for row in rows}):
