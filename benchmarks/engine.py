@@ -5,9 +5,10 @@
     python benchmarks/engine.py --no-references  # our engine only
 
 Every figure comes from a process of its own, one thread, from raw columns (codes and floats) to fixed
-effects, standard errors and variance components. CPU seconds (user + system) of the fit, the fastest of a few
-repeats; memory is the process's peak. Data: items x 2 answers (2 of 20 systems) x 8 judges x 2 positions, half of the
-items also with 2 human grades per answer (30 annotators), a tenth of the rows missing. Models:
+effects, standard errors and variance components. CPU seconds (user + system) of the fit, the fastest of a
+few repeats; memory is the process's peak, data included. Data: items x 2 answers (2 of 20 systems) x 8 judges
+x 2 positions, half of the items also with 2 human grades per answer (30 annotators), a tenth of the rows
+missing. Models:
 
     A  34 fixed effects + (1|item) + (1|system)          B  A + (0+human|annotator)
     C  B + (1|judge:item)          D  1+pos+loglen+own + (1+pos+loglen|judge) + (1|item) + (1|system)
