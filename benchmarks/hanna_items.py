@@ -5,7 +5,12 @@ three Llama-family judges at random; anchors drawn uniformly from the 1,056 answ
 the mean of its three human votes; 60 draws; six criteria, averaged. Items: RMSE over the answers that are
 not anchors. Systems: RMSE of the mean calibrated score (no rectifier) against the full human mean.
 
-    python -m benchmarks.hanna_items [draws]
+    python -m benchmarks.hanna_items [draws] [anchors ...]
+
+Columns: raw, constant (mean of the anchors) and item are RMSEs of items; sys_* of systems (human: means
+of the anchors alone, over systems that have any); cover_vote: share of single votes in the conformal 95%
+interval (the first 10 draws); cover_mean3: of three-vote means in the t interval; s_*: variances; b_*:
+coefficients.
 """
 
 import csv
@@ -57,7 +62,14 @@ def read() -> dict[str, dict[str, np.ndarray]]:
     return criteria
 
 
-def one_draw(data: dict[str, np.ndarray], anchors: int, rng: np.random.Generator, **options) -> dict[str, float]:
+def one_draw(
+    data: dict[str, np.ndarray],
+    anchors: int,
+    rng: np.random.Generator,
+    *,
+    cover: bool = True,
+    **options: bool,
+) -> dict[str, float]:
     n = len(data["system"])
     seated = np.zeros((n, 5), bool)
     seated[:, :2] = True
@@ -95,16 +107,8 @@ def one_draw(data: dict[str, np.ndarray], anchors: int, rng: np.random.Generator
     raw = np.nanmean(np.where(seated, data["score"], np.nan), axis=1)
     truth = np.bincount(system, human) / 96
     flat = human[picked].mean()
-    folds = np.unique(data["prompt"][picked], return_inverse=True)[1] % 5
-    fresh: list[np.ndarray] = []
-    for k in range(5):
-        part = predict_items(fit(picked[folds != k]), panel, **{c: v[picked[folds == k]] for c, v in columns.items()})
-        fresh.append(np.abs(data["votes"][picked[folds == k]] - part.mean[:, None]) / np.sqrt(part.grade_variance)[:, None])
-    residual = np.concatenate(fresh)
-    q = conformal_quantile(residual=residual.ravel(), unit=np.repeat(np.arange(len(residual)), 3), level=0.95)
-    new = np.abs(data["votes"][rest] - out.mean[rest, None]) <= q * np.sqrt(out.grade_variance[rest, None])
-    t = 1.98 * np.sqrt(out.latent_variance[rest] + noise / 3)
     seen = np.isfinite(raw)
+    t = 1.98 * np.sqrt(out.latent_variance[rest] + noise / 3)
     return {
         "raw": 4 * rmse(raw[rest] - human[rest]),
         "constant": 4 * rmse(flat - human[rest]),
@@ -112,10 +116,24 @@ def one_draw(data: dict[str, np.ndarray], anchors: int, rng: np.random.Generator
         "sys_raw": 4 * rmse(means(raw, seen, system) - truth),
         "sys_human": 4 * rmse(human_only(human, system, picked) - truth),
         "sys_map": 4 * rmse(means(out.mean, seen & np.isfinite(out.mean), system) - truth),
-        "cover_vote": float(new.mean()),
+        "cover_vote": vote_coverage(data, columns, fit, panel, picked, out, rest) if cover else np.nan,
         "cover_mean3": float((np.abs(out.mean[rest] - human[rest]) <= t).mean()),
         "s_a": model.fit.system_variance, "s_p": model.fit.prompt_spread, "s_q": model.fit.residual_variance,
     } | {f"b_{k}": v for k, v in zip(model.names, model.fit.coefficients, strict=False)}  # fmt: skip
+
+
+def vote_coverage(data, columns, fit, panel, picked, out, rest) -> float:
+    """Share of the votes on answers without anchors that the conformal 95% interval holds."""
+    folds = np.unique(data["prompt"][picked], return_inverse=True)[1] % 5
+    fresh = []
+    for k in range(5):
+        held = picked[folds == k]
+        part = predict_items(fit(picked[folds != k]), panel, **{c: v[held] for c, v in columns.items()})
+        fresh.append(np.abs(data["votes"][held] - part.mean[:, None]) / np.sqrt(part.grade_variance)[:, None])
+    residual = np.concatenate(fresh)
+    q = conformal_quantile(residual=residual.ravel(), unit=np.repeat(np.arange(len(residual)), 3), level=0.95)
+    new = np.abs(data["votes"][rest] - out.mean[rest, None]) <= q * np.sqrt(out.grade_variance[rest, None])
+    return float(new.mean())
 
 
 def rmse(error: np.ndarray) -> float:
@@ -139,8 +157,8 @@ def main() -> None:
         rows: dict[str, dict[str, float]] = {}
         for name, data in criteria.items():
             rng = np.random.default_rng(7)
-            results = [one_draw(data, anchors, rng) for _ in range(draws)]
-            rows[name] = {k: float(np.mean([r[k] for r in results])) for k in results[0]}
+            results = [one_draw(data, anchors, rng, cover=k < 10) for k in range(draws)]
+            rows[name] = {k: float(np.nanmean([r[k] for r in results])) for k in results[0]}
         rows["mean"] = {k: float(np.mean([r[k] for r in rows.values()])) for k in next(iter(rows.values()))}
         print(f"\n{anchors} anchors, {draws} draws, {time.perf_counter() - began:.0f} s")
         keys = list(rows["mean"])

@@ -51,7 +51,8 @@ def test_no_better_variances_are_found_by_a_search_without_gradients() -> None:
     found = fit_anchors(**w)
 
     def penalised(logs: np.ndarray) -> float:
-        return brute_reml(w, *np.exp(logs)) - logs[2]  # the prior that keeps the systems' variance off 0
+        root = np.exp(logs[2] / 2) / w["y"].std()  # with the prior that keeps the systems' variance off 0
+        return brute_reml(w, *np.exp(logs)) + 2 * root - 2 * np.log(root)
 
     start = np.log(found.variances)
     searched = minimize(penalised, start, method="Nelder-Mead", options={"xatol": 1e-5, "fatol": 1e-9})
@@ -162,3 +163,12 @@ def test_where_it_starts_does_not_matter() -> None:
     one: AnchorFit = fit_anchors(**w)
     other = fit_anchors(**w, start=(5.0, 0.001, 2.0))
     np.testing.assert_allclose(other.variances, one.variances, rtol=1e-3)
+
+
+def test_two_systems_of_one_pair_leave_their_variance_bounded() -> None:
+    rng = np.random.default_rng(5)
+    z = np.tile([1.0, -1.0], (100, 1))
+    x = rng.standard_normal((100, 1))
+    y = x[:, 0] + 0.2 + rng.standard_normal(100)
+    found = fit_anchors(y=y, x=x, z=z, prompt=np.arange(100), known=np.zeros(100))
+    assert 1e-4 < found.system_variance < np.var(y)
