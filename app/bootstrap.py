@@ -5,18 +5,23 @@ import contextlib
 import os
 import secrets
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, MutableMapping
+from dataclasses import replace
+from datetime import UTC, datetime
 from tempfile import mkstemp
 from time import monotonic
+from typing import Any
 from urllib.parse import urlsplit
 
 import orjson
 import structlog
 import uvicorn
 from fastapi import FastAPI
+from starlette.types import ASGIApp, Receive, Send
 
 from app.access.idempotency import Answers
-from app.access.keys import KeyRing, signing_secret
+from app.access.keys import Caller, KeyRing
+from app.anchoring.drafts import Drafts
 from app.anchoring.imports import Imports
 from app.anchoring.ingest import Anchors, Schedule, queue_calibrations
 from app.calibration.apply import CalibratedScores
@@ -25,7 +30,7 @@ from app.cli.main import main
 from app.cli.wiring import Option, Wiring
 from app.domain.calibration import RunStatus
 from app.domain.problems import BadInput, Problem
-from app.domain.projects import Project
+from app.domain.projects import Project, Scope
 from app.domain.rubrics import RubricVersion
 from app.grading.callbacks import Callbacks
 from app.grading.grade import Grading
@@ -38,9 +43,10 @@ from app.storage.calibrations import CalibrationRun
 from app.storage.database import Database
 from app.storage.keys import any_key
 from app.storage.migrate import upgrade
+from app.storage.projects import get_or_create_project
 from app.web.app import create_app
 from app.web.background import Background
-from app.web.callers import is_loopback
+from app.web.callers import TRUSTED, is_loopback
 from app.web.logs import set_up_logs
 from app.web.metrics import Metrics
 from app.web.services import Services
@@ -76,11 +82,11 @@ def build_roster(settings: Settings, environment: Mapping[str, str] = os.environ
 def build_services(settings: Settings, roster: Roster) -> tuple[Services, Callbacks, Answers]:
     """The use cases on a database that is not open yet."""
     database, background, metrics = Database(settings.database_url), Background(), Metrics()
-    pepper = read_pepper(settings)
+    keys = KeyRing(database, read_pepper(settings), background.start)
     callbacks = Callbacks(
         database,
         render=lambda grade: orjson.dumps(shown(grade)),
-        secret=lambda project_id: signing_secret(pepper, project_id),
+        secret=keys.signing_secret,
     )
     rubrics = Rubrics(database)
     calibrated_scores = CalibratedScores(database, clock=monotonic)
@@ -105,9 +111,10 @@ def build_services(settings: Settings, roster: Roster) -> tuple[Services, Callba
     services = Services(
         database=database,
         roster=roster,
-        keys=KeyRing(database, pepper, background.start),
+        keys=keys,
         grading=grading,
         rubrics=rubrics,
+        drafts=Drafts(settings.data_dir / "uploads"),
         anchors=Anchors(database, schedule=_and_wake(queue_calibrations(database), calibrating)),
         imports=Imports(database),
         quality=Quality(database),
@@ -201,23 +208,40 @@ def serve(options: Mapping[str, str]) -> int:
 
 
 @contextlib.asynccontextmanager
-async def open_services() -> AsyncIterator[Services]:
-    """The use cases on the migrated, open database of this environment; for commands on one machine."""
+async def open_app(project: str) -> AsyncIterator[ASGIApp]:
+    """The service within this process, on the database of this environment; for commands on one machine.
+
+    Whoever holds the app is trusted with all of ``project``, which is made if it is not there: keys are for
+    those who come over the network, and cannot reach this.
+    """
+    quiet = {"VENIRE_LOG_LEVEL": "error", **os.environ}
+    settings = replace(read_settings(quiet), host="127.0.0.1")  # nothing listens: no door to refuse
+    app = build_app(settings)
+    async with app.router.lifespan_context(app):
+        database = app.state.services.database
+        found = await get_or_create_project(database, project, now=datetime.now(UTC))
+        caller = Caller(found, frozenset(Scope))
+
+        async def trusted(scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
+            await app({**scope, TRUSTED: caller}, receive, send)
+
+        yield trusted
+
+
+def upgrade_database() -> str:
+    """Bring the database of this environment up to date; returns its address without a password."""
     settings = read_settings()
-    services, _, _ = build_services(settings, build_roster(settings))
-    await upgrade(settings.database_url)
-    async with services.database:
-        try:
-            yield services
-        finally:
-            await services.background.drain(_DRAIN_S)
-            await services.roster.close()
+    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    asyncio.run(upgrade(settings.database_url))
+    parts = urlsplit(settings.database_url)
+    where = f"{parts.hostname}:{parts.port}" if parts.port else parts.hostname or ""
+    return f"{parts.scheme.partition('+')[0]}://{where}{parts.path}"
 
 
 def command_line() -> None:
-    """The command ``venire``."""
+    """The command ``venire``; `app.command` is the same without the wait for this module."""
     options = tuple(Option(s.option, s.variable, s.meaning, s.default) for s in SETTINGS)
-    sys.exit(main(Wiring(options, serve, open_services)))
+    sys.exit(main(Wiring(options, serve, open_app, upgrade_database, os.environ)))
 
 
 def _calibrated(scores: CalibratedScores, metrics: Metrics) -> Ended:

@@ -1,12 +1,18 @@
-"""What command groups are given by the floors above them."""
+"""What commands are given by the floors above them."""
 
 from argparse import ArgumentParser, _SubParsersAction
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 Commands: TypeAlias = "_SubParsersAction[ArgumentParser]"
+
+_Message: TypeAlias = MutableMapping[str, Any]
+InProcess: TypeAlias = Callable[
+    [_Message, Callable[[], Awaitable[_Message]], Callable[[_Message], Awaitable[None]]], Awaitable[None]
+]
+"""The service as an ASGI app within this process."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,12 +27,15 @@ class Option:
 
 @dataclass(frozen=True, slots=True)
 class Wiring:
-    """What commands need of the floors above them; bootstrap provides it.
+    """What commands need of the floors above them.
 
-    ``serve`` takes variables that win over the environment and returns an exit code; ``services`` opens the
-    use cases on this machine's database.
+    ``serve`` takes variables that win over the environment and returns an exit code. ``open_app`` opens the
+    service within this process, on this machine's database, trusted with the project named.
+    ``upgrade_database`` migrates that database and returns its address. ``environment`` are the variables.
     """
 
     options: Sequence[Option]
     serve: Callable[[Mapping[str, str]], int]
-    services: Callable[[], AbstractAsyncContextManager[Any]]
+    open_app: Callable[[str], AbstractAsyncContextManager[InProcess]]
+    upgrade_database: Callable[[], str]
+    environment: Mapping[str, str]

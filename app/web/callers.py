@@ -19,6 +19,9 @@ from app.domain.projects import Scope as KeyScope
 from app.web.errors import answer
 
 COOKIE = "venire_session"
+TRUSTED = "venire.caller"
+"""Where a request's caller stands in its ASGI scope. Set before the app is called, it is believed: only
+code of the same process can do that, never a request."""
 _OPEN = frozenset({"/healthz", "/readyz", "/openapi.json", "/docs", "/", "/ui/sign-in"})
 _OPEN_UNDER = ("/static/", "/ui/static/", "/problems/")
 
@@ -34,9 +37,9 @@ class IdentifyCallers:
         self.app, self.keys, self.hosts = app, keys, hosts
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and not _is_open(scope["path"]):
+        if scope["type"] == "http" and TRUSTED not in scope and not _is_open(scope["path"]):
             try:
-                scope["venire.caller"] = await self._caller(scope)
+                scope[TRUSTED] = await self._caller(scope)
             except (NotAuthenticated, NotPermitted) as error:
                 if not scope["path"].startswith("/ui"):
                     await answer(error)(scope, receive, send)
@@ -112,7 +115,7 @@ def permitted(connection: HTTPConnection, *scopes: KeyScope) -> Caller:
 
 def known_caller(connection: HTTPConnection) -> Caller:
     """The caller of this request; `NotAuthenticated` or `NotPermitted` if there is none."""
-    caller: Caller | None = connection.scope.get("venire.caller")
+    caller: Caller | None = connection.scope.get(TRUSTED)
     if caller is None:
         raise connection.scope.get("venire.stranger") or NotAuthenticated("a key is needed")
     return caller

@@ -1,0 +1,107 @@
+"""``venire anchors``: what people said, as files."""
+
+from argparse import Namespace
+from typing import Any
+
+from app.cli.calibrations import wait_for
+from app.cli.client import Service, part
+from app.cli.errors import FINDING, OK, Refused
+from app.cli.options import about, existing_file, talks
+from app.cli.output import Output, Table
+from app.cli.wiring import Commands, Wiring
+
+
+def add(commands: Commands, wiring: Wiring) -> None:
+    """Upload and list."""
+    group = commands.add_parser("anchors", help="upload and list human grades")
+    actions = group.add_subparsers(metavar="ACTION", required=True)
+    uploading = actions.add_parser("upload", help="add a file of human grades to a set: all rows or none")
+    uploading.add_argument("file", type=existing_file, metavar="FILE", help="CSV, JSONL, Parquet or XLSX")
+    about(uploading)
+    uploading.add_argument("--set", required=True, metavar="NAME", dest="anchor_set", help="the anchor set")
+    mapping_option(uploading)
+    uploading.add_argument("--dry-run", action="store_true", help="check the file and store nothing")
+    uploading.add_argument("--replace", action="store_true", help="the file becomes the whole set")
+    talks(uploading, _upload)
+    listing = actions.add_parser("list", help="the newest version of each set")
+    listing.add_argument("--rubric", metavar="NAME", help="only sets of this rubric")
+    talks(listing, _list)
+    showing = actions.add_parser("show", help="every version of one set")
+    showing.add_argument("name", metavar="NAME")
+    talks(showing, _show)
+
+
+def mapping_option(parser: Any) -> None:
+    """How the columns of a file are ours."""
+    parser.add_argument(
+        "--mapping", type=existing_file, metavar="FILE", help="JSON that says which column is which"
+    )
+
+
+async def _upload(arguments: Namespace, service: Service, output: Output) -> int:
+    fields = {
+        "rubric": arguments.rubric,
+        "anchor_set": arguments.anchor_set,
+        "mapping": arguments.mapping.read_text("utf-8") if arguments.mapping else None,
+        "dry_run": str(arguments.dry_run).lower(),
+        "replace": str(arguments.replace).lower(),
+    }
+    try:
+        done = await service.upload("/anchors", arguments.file, fields)
+    except Refused as refused:
+        return refuse_file(refused, output)
+    output.document(done)
+    counts = f"{done['items']:,} items, {done['grades']:,} grades by {done['annotators']:,} people"
+    if done["dry_run"]:
+        output.say(f"The file fits: {counts}. Nothing was stored.")
+    elif not done["changed"]:
+        output.say(f"{done['anchor_set']}, version {done['version']}: this file is in it already.")
+    else:
+        change = f"{done['added']:,} added, {done['removed']:,} taken out"
+        output.say(f"{done['anchor_set']}, version {done['version']}: {counts} ({change}).")
+    output.note(*done["warnings"])
+    if service.local and done["changed"]:
+        await _calibrate_now(service, output, done["rubric"])
+    return OK
+
+
+async def _calibrate_now(service: Service, output: Output, rubric: str) -> None:
+    """The upload asked for calibrations; without a service that stays, they run while we wait."""
+    runs = await service.all("/calibrations", rubric=rubric)
+    waiting = [run for run in runs if run["status"] in ("queued", "running")]
+    ended = await wait_for(service, [run["calibration_id"] for run in waiting])
+    output.note(*(f"calibration of {run['criterion']}: {run['status']}" for run in ended))
+
+
+async def _list(arguments: Namespace, service: Service, output: Output) -> int:
+    sets = await service.all("/anchor-sets", rubric=arguments.rubric)
+    output.document(sets)
+    if not sets:
+        output.say("There is no anchor set yet; upload one: venire anchors upload FILE --rubric R --set NAME")
+    else:
+        _table(output, sets)
+    return OK
+
+
+async def _show(arguments: Namespace, service: Service, output: Output) -> int:
+    history = await service.get(f"/anchor-sets/{part(arguments.name)}")
+    output.document(history)
+    _table(output, history["versions"])
+    output.say(*history["warnings"])
+    return OK
+
+
+def _table(output: Output, sets: list[dict[str, Any]]) -> None:
+    names = ("name", "rubric", "version", "items", "grades", "annotators", "created_at")
+    rows = [tuple(f"{one[n]:,}" if isinstance(one[n], int) else str(one[n]) for n in names) for one in sets]
+    heads = ("anchor set", *names[1:-1], "made")
+    output.table(Table("", heads, rows, frozenset({2, 3, 4, 5})))
+
+
+def refuse_file(refused: Refused, output: Output) -> int:
+    """A file that was refused for what is in it is a finding; anything else did not run."""
+    if refused.problem.get("status") != 422:
+        raise refused
+    output.note(*refused.lines())
+    output.document(refused.problem)
+    return FINDING
