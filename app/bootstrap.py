@@ -203,7 +203,10 @@ def serve(options: Mapping[str, str]) -> int:
         server_header=False,
     )
     server = uvicorn.Server(config)
-    server.run()
+    try:
+        server.run()
+    except SystemExit:  # it could not start, and has said why
+        return 1
     return 0 if server.started else 1
 
 

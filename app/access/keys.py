@@ -8,7 +8,6 @@ import hmac
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from hashlib import sha256
 from secrets import token_hex, token_urlsafe
 from typing import Any
 
@@ -152,6 +151,11 @@ class KeyRing:
         self.forget()
         return Project(project.id, project.name, policy)
 
+    def signing_secret(self, project_id: int) -> str:
+        """The secret that callbacks to this project are signed with; derived, so that it is not stored."""
+        message = f"callbacks of project {project_id}".encode()
+        return hmac.new(self._pepper, message, "sha256").hexdigest()
+
     def forget(self) -> None:
         """Look everything up again."""
         self._callers.clear()
@@ -183,8 +187,3 @@ class KeyRing:
             return
         self._touched[key.id] = now
         self._spawn(keys.touch_key(self._db, key.id, now=now), "note that a key was used")
-
-
-def signing_secret(pepper: bytes, project_id: int) -> str:
-    """The secret with which callbacks to this project are signed; derived, so that it need not be stored."""
-    return hmac.new(pepper, f"callbacks of project {project_id}".encode(), sha256).hexdigest()

@@ -48,11 +48,11 @@ class Callbacks:
         render: Callable[[Grade], bytes],
         secret: Callable[[int], str],
         *,
-        retry_after: tuple[timedelta, ...] = RETRY_AFTER,
+        retry_after: tuple[timedelta, ...] | None = None,
         now: Callable[[], datetime] = _utc_now,
     ) -> None:
         self._db, self._render, self._secret, self._now = db, render, secret, now
-        self._retry_after = retry_after
+        self._retry_after = RETRY_AFTER if retry_after is None else retry_after
         self._due = asyncio.Event()
 
     def wake(self) -> None:

@@ -31,6 +31,10 @@ def _callback(url: str) -> str:
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise ValueError("must be a full http:// or https:// address")
+    try:
+        _ = parts.port
+    except ValueError:
+        raise ValueError("must have a port between 0 and 65535") from None
     if parts.username or parts.password:
         raise ValueError("must not hold a user name or password")
     return url
@@ -65,7 +69,7 @@ class PanelIn(Body):
         examples=[1],
     )
     exclude_families: list[Name] = Field(
-        default_factory=list, max_length=50, description="Families that may not sit.", examples=[["openai"]]
+        default_factory=list, max_length=500, description="Families that may not sit.", examples=[["openai"]]
     )
     exclude_own_family: bool = Field(
         False, description="Whether the families of the answers may not sit.", examples=[False]

@@ -48,6 +48,15 @@ class ProjectOut(Answered):
     warnings: list[str] = Field(description="What to know of the project and its roster.", examples=[[]])
 
 
+class CallbackSecretOut(Answered):
+    """What proves that a callback came from this service."""
+
+    secret: str = Field(
+        description="Key of the HMAC-SHA-256 in the `Venire-Signature` header (docs/callbacks.md).",
+        examples=["5f70bf18a086007016e948b04aed3b82103a36be"],
+    )
+
+
 class PanelPolicyIn(Body):
     """Rules to change; those left out stay as they are."""
 
@@ -86,6 +95,14 @@ async def patch_project(body: ProjectIn, caller: Admin, services: Served) -> Pro
         ),
     )
     return _shown(await services.keys.set_policy(caller.project, policy), services)
+
+
+@router.get(
+    "/project/callback-secret", summary="The secret that callbacks are signed with", responses=documented()
+)
+async def get_callback_secret(caller: Admin, services: Served) -> CallbackSecretOut:
+    """It follows from the service's key pepper, and changes with it."""
+    return CallbackSecretOut(secret=services.keys.signing_secret(caller.project.id))
 
 
 def _shown(project: Project, services: Served) -> ProjectOut:
