@@ -3,10 +3,11 @@
     python benchmarks/storage_growth.py [--sizes 10000 100000 1000000] [--url URL]
 
 For each size a database is filled through the import of recorded verdicts (5 judges, 20 systems,
-4 languages, 2,000 anchors), then the queries of a judge's report and of a quality table are timed (median of
-5), and the loading of all evidence with its peak memory in a process of its own. At last the
-writer: grades (assignment, then three replies) by 64 clients at once and by one, beside a
-commit per request. SQLite in a temporary folder by default; an empty PostgreSQL database by ``--url``.
+4 languages, 2,000 anchors), then the queries of a judge's report and of a quality table are timed
+(medians of 7: wall clock, and CPU of this process), and the loading of all evidence with its peak
+memory in a process of its own. At last the writer: grades (assignment, then three replies) by 64
+clients at once and by one, beside a commit per request. SQLite in a temporary folder by default; an
+empty PostgreSQL database by ``--url`` (its own CPU is not counted).
 """
 
 import argparse
@@ -18,6 +19,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from random import Random
@@ -59,6 +61,19 @@ LANGUAGES = ("de", "en", "fr", "pt")
 RUBRIC = Rubric(
     "helpfulness", RubricKind.POINTWISE, "Judge.", (Criterion("quality", "how good", Scale(1, 5)),)
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """A wall-clock figure and, for times, the CPU milliseconds of this process."""
+
+    wall: float
+    cpu: float | None = None
+
+    def __str__(self) -> str:
+        return f"{self.wall:,.1f}" + ("" if self.cpu is None else f" ({self.cpu:,.1f})")
+
+
 SAME = ["unit_id", "answer_id", "other_answer_id", "item", "prompt"]
 SAME += ["system", "other_system", "length", "other_length"]
 PER_UNIT = ["raw_mean", "panel_score", "reliability", "out_of_fold", "full_fit"]
@@ -186,18 +201,19 @@ async def record_grades(
     return time.perf_counter() - wall, time.process_time() - cpu
 
 
-async def median_ms(work: Callable[[], Awaitable[object]]) -> float:
-    """Median of five runs, in milliseconds."""
-    times = []
-    for _ in range(5):
-        start = time.perf_counter()
+async def median_ms(work: Callable[[], Awaitable[object]]) -> Measured:
+    """Medians of seven runs, in milliseconds."""
+    wall, cpu = [], []
+    for _ in range(7):
+        start, spent = time.perf_counter(), time.process_time()
         await work()
-        times.append(1000 * (time.perf_counter() - start))
-    return statistics.median(times)
+        wall.append(1000 * (time.perf_counter() - start))
+        cpu.append(1000 * (time.process_time() - spent))
+    return Measured(statistics.median(wall), statistics.median(cpu))
 
 
-async def queries(db: Database, project_id: int) -> dict[str, float]:
-    """Milliseconds of what a judge's report and a quality table read."""
+async def queries(db: Database, project_id: int) -> dict[str, Measured]:
+    """Times of what a judge's report and a quality table read."""
     rubric = RUBRIC.name
     calibration = await latest_calibration(db, project_id, rubric=rubric, criterion="quality")
     assert calibration is not None
@@ -242,10 +258,13 @@ async def load(url: str) -> None:
     async with Database(url) as db:
         project = await get_or_create_project(db, now=NOW)
         before = peak_mb()
-        start = time.perf_counter()
+        start, spent = time.perf_counter(), time.process_time()
         evidence = await load_evidence(db, project.id, RUBRIC.name, "quality")
         took = time.perf_counter() - start
-        print(json.dumps({"s": took, "mb": peak_mb() - before, "verdicts": len(evidence.v_unit)}))
+        cpu = time.process_time() - spent
+        print(
+            json.dumps({"s": took, "cpu_s": cpu, "mb": peak_mb() - before, "verdicts": len(evidence.v_unit)})
+        )
 
 
 async def throughput(url: str) -> None:
@@ -262,7 +281,7 @@ async def throughput(url: str) -> None:
 
 
 async def main(sizes: list[int], url: str | None) -> None:
-    columns: list[dict[str, float]] = []
+    columns: list[dict[str, Measured]] = []
     with tempfile.TemporaryDirectory() as folder:
         for size in sizes:
             here = url or f"sqlite:///{folder}/growth-{size}.db"
@@ -271,14 +290,15 @@ async def main(sizes: list[int], url: str | None) -> None:
                 if url is not None:
                     await db.write(lambda c: c.exec_driver_sql(_EMPTY).close())
                 project_id, took = await fill(db, size)
-                column = {"import, verdicts/s": size / took} | await queries(db, project_id)
+                column = {"import, verdicts/s": Measured(size / took)} | await queries(db, project_id)
             apart = evidence_apart(here)
-            column |= {"all evidence, ms": 1000 * apart["s"], "all evidence, peak MB": apart["mb"]}
+            column["all evidence"] = Measured(1000 * apart["s"], 1000 * apart["cpu_s"])
+            column["all evidence, peak MB"] = Measured(apart["mb"])
             columns.append(column)
-        print("| ms unless said | " + " | ".join(f"{size:,}" for size in sizes) + " |")
+        print("| wall ms (CPU ms), or as said | " + " | ".join(f"{size:,}" for size in sizes) + " |")
         print("|---" * (len(sizes) + 1) + "|")
         for name in columns[0]:
-            print(f"| {name} | " + " | ".join(f"{column[name]:,.1f}" for column in columns) + " |")
+            print(f"| {name} | " + " | ".join(str(column[name]) for column in columns) + " |")
         await throughput(url or f"sqlite:///{folder}/growth-{sizes[0]}.db")
 
 
