@@ -27,6 +27,8 @@ from app.web.callers import IdentifyCallers
 from app.web.errors import add_handlers
 from app.web.idempotency import RepeatFirstAnswers
 from app.web.openapi import use_openapi
+from app.web.pages.around import AroundPages
+from app.web.pages.routes import add_pages
 from app.web.requests import LimitBodies, ObserveRequests
 from app.web.services import Services
 
@@ -60,6 +62,7 @@ def create_app(services: Services, answers: Answers, lifespan: Lifespan, hosts: 
         lifespan=lifespan,
         redirect_slashes=False,
         middleware=[
+            Middleware(AroundPages, public_url=services.public_url),
             Middleware(ObserveRequests, metrics=services.metrics),
             Middleware(
                 LimitBodies,
@@ -73,6 +76,7 @@ def create_app(services: Services, answers: Answers, lifespan: Lifespan, hosts: 
     app.state.services = services
     for router in ROUTERS:
         app.include_router(router)
+    add_pages(app)
     add_handlers(app)
     use_openapi(app, [GradeIn])
     return app

@@ -7,6 +7,7 @@ from fastapi import Depends
 from starlette.requests import HTTPConnection
 
 from app.access.keys import KeyRing
+from app.anchoring.drafts import Drafts
 from app.anchoring.imports import Imports
 from app.anchoring.ingest import Anchors
 from app.calibration.runner import CalibrationRunner
@@ -32,6 +33,7 @@ class Services:
     keys: KeyRing
     grading: Grading
     rubrics: Rubrics
+    drafts: Drafts
     anchors: Anchors
     imports: Imports
     quality: Quality

@@ -74,14 +74,51 @@ def interval_mark(
     return _svg(_ROW, "".join(parts))
 
 
+def effect_chart(
+    *, estimate: float | None, interval: tuple[float, float] | None, no_effect: float | None
+) -> Markup:
+    """One effect on an axis of its own, with ticks below; empty where there is no estimate."""
+    if estimate is None:
+        return Markup("")
+    axis = axis_over([estimate, *(interval or ())], include=() if no_effect is None else (no_effect,))
+    middle, floor_ = 14.0, 28.0
+    parts = []
+    if no_effect is not None:
+        x = axis.x(no_effect)
+        parts.append(f'<line class="zero" x1="{x:.1f}" x2="{x:.1f}" y1="2" y2="{floor_}"/>')
+    if interval is not None:
+        low, high = axis.x(interval[0]), axis.x(interval[1])
+        parts.append(f'<line class="interval" x1="{low:.1f}" x2="{high:.1f}" y1="{middle}" y2="{middle}"/>')
+    parts.append(f'<circle class="estimate" cx="{axis.x(estimate):.1f}" cy="{middle}" r="5"/>')
+    parts.append(f'<line class="axis" x1="{_PAD}" x2="{_WIDTH - _PAD}" y1="{floor_}" y2="{floor_}"/>')
+    for tick in axis.ticks:
+        parts.append(_tick(axis, tick, floor_, floor_ + 5, floor_ + 18))
+    return _svg(48.0, "".join(parts))
+
+
+def share_bar(share: float) -> Markup:
+    """A share of a whole as a bar from 0 to 1; one that counts against is drawn hollow."""
+    length = min(abs(share), 1.0) * 100
+    kind = "share" if share >= 0 else "share against"
+    inside = (
+        f'<rect class="whole" width="100" height="8"/><rect class="{kind}" width="{length:.1f}" height="8"/>'
+    )
+    return Markup(f'<svg class="bar" viewBox="0 0 100 8" aria-hidden="true" focusable="false">{inside}</svg>')
+
+
+def _tick(axis: Axis, tick: float, start: float, end: float, text: float) -> str:
+    x = axis.x(tick)
+    anchor = "start" if tick == axis.ticks[0] else "end" if tick == axis.ticks[-1] else "middle"
+    label = f"{tick:g}".replace("-", "\u2212")
+    return (
+        f'<line class="tick" x1="{x:.1f}" x2="{x:.1f}" y1="{start}" y2="{end}"/>'
+        f'<text x="{x:.1f}" y="{text}" text-anchor="{anchor}">{label}</text>'
+    )
+
+
 def axis_mark(axis: Axis) -> Markup:
     """The axis itself, for the head of the column of pictures."""
-    parts = []
-    for tick in axis.ticks:
-        x = axis.x(tick)
-        anchor = "start" if tick == axis.ticks[0] else "end" if tick == axis.ticks[-1] else "middle"
-        parts.append(f'<line class="tick" x1="{x:.1f}" x2="{x:.1f}" y1="16" y2="22"/>')
-        parts.append(f'<text x="{x:.1f}" y="12" text-anchor="{anchor}">{tick:g}</text>')
+    parts = [_tick(axis, tick, 16.0, 22.0, 12.0) for tick in axis.ticks]
     parts.append(f'<line class="axis" x1="{_PAD}" x2="{_WIDTH - _PAD}" y1="22" y2="22"/>')
     return _svg(24.0, "".join(parts))
 

@@ -1,0 +1,132 @@
+"""What every page shares: its frame, its template, the headers it is sent with."""
+
+from dataclasses import dataclass
+from functools import lru_cache
+from hashlib import sha256
+from importlib.metadata import version
+from importlib.resources import files
+from typing import Any, Protocol
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from starlette.requests import Request
+from starlette.responses import HTMLResponse
+
+from app.access.keys import Caller
+from app.domain.projects import Scope
+from app.web.pages.addresses import url
+
+# Nothing but our own style sheet, images and forms: a page that shows others' texts can run none of them.
+POLICY = (
+    "default-src 'none'; style-src 'self'; img-src 'self' data:; form-action 'self'; "
+    "frame-ancestors 'none'; base-uri 'none'"
+)
+# Forms are checked by where they come from, so the browser must be allowed to say it: `same-origin`.
+HEADERS = {
+    "Content-Security-Policy": POLICY,
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Cache-Control": "no-store",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A link with its words; ``current`` marks the place one is at."""
+
+    label: str
+    href: str
+    current: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """What stands around every page.
+
+    ``simulated`` says that the service's own judges are simulated; ``signed_in`` is the name of the key a
+    browser signed in with, None while there are no keys; ``style`` is the address of the style sheet.
+    """
+
+    project: str
+    version: str
+    simulated: bool
+    navigation: tuple[Link, ...]
+    signed_in: str | None
+    style: str
+
+
+class Context(Protocol):
+    """What every page's context has: the words in the browser's tab and at the top of the page."""
+
+    @property
+    def title(self) -> str: ...
+
+
+SECTIONS = (
+    ("Overview", "/ui"),
+    ("Quality", "/ui/quality"),
+    ("Judges", "/ui/judges"),
+    ("Anchor sets", "/ui/anchor-sets"),
+    ("Calibrations", "/ui/calibrations"),
+    ("Grades", "/ui/grades"),
+    ("Rubrics", "/ui/rubrics"),
+    ("Imports", "/ui/imports"),
+)
+
+
+def show(
+    request: Request, template: str, context: Context, *, status: int = 200, signed_out: bool = False
+) -> HTMLResponse:
+    """The page that ``template`` makes of ``context``, for whoever asks; ``signed_out`` shows no menu."""
+    caller: Caller | None = None if signed_out else request.scope.get("venire.caller")
+    html = _environment().get_template(template).render(page=context, frame=_frame(request, caller))
+    return HTMLResponse(html, status, HEADERS)
+
+
+def may(request: Request, scope: Scope) -> bool:
+    """Whether whoever asks may do what ``scope`` allows."""
+    caller: Caller | None = request.scope.get("venire.caller")
+    return caller is not None and not caller.scopes.isdisjoint({scope, Scope.ADMIN})
+
+
+def _frame(request: Request, caller: Caller | None) -> Frame:
+    path = request.url.path
+    here = max(
+        (href for _, href in SECTIONS if path == href or path.startswith(f"{href}/")), default="", key=len
+    )
+    return Frame(
+        project="" if caller is None else caller.project.name,
+        version=_version(),
+        simulated=request.app.state.services.roster.simulated,
+        navigation=()
+        if caller is None
+        else tuple(Link(label, href, current=href == here) for label, href in SECTIONS),
+        signed_in=None if caller is None or caller.key is None else caller.key.name,
+        style=f"/ui/static/venire.css?v={_style_hash()}",
+    )
+
+
+@lru_cache(maxsize=1)
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("app.web"),
+        autoescape=True,  # every value, whatever its template is called
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.globals["url"] = url
+    return environment
+
+
+@lru_cache(maxsize=1)
+def _version() -> str:
+    return version("venire")
+
+
+@lru_cache(maxsize=1)
+def _style_hash() -> str:
+    """A new style sheet is fetched at once, an old one never again."""
+    body: Any = files("app.web").joinpath("static/venire.css").read_bytes()
+    return sha256(body).hexdigest()[:12]

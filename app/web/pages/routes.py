@@ -1,0 +1,51 @@
+"""Every page's router; the order matters where one path could be another's."""
+
+from fastapi import APIRouter, FastAPI
+from starlette.responses import Response
+from starlette.staticfiles import StaticFiles
+from starlette.types import Scope
+
+from app.web.pages import (
+    anchor_sets,
+    anchor_upload,
+    calibrations,
+    comparisons,
+    grades,
+    imports,
+    judges,
+    overview,
+    quality,
+    rubrics,
+    sign_in,
+)
+
+ROUTERS: tuple[APIRouter, ...] = (
+    overview.router,
+    quality.router,
+    comparisons.router,
+    judges.router,
+    anchor_upload.router,  # before the sets, whose names may be anything
+    anchor_sets.router,
+    calibrations.router,
+    grades.router,
+    rubrics.router,
+    imports.router,
+    sign_in.router,
+)
+
+
+class _Static(StaticFiles):
+    """Files whose addresses change with their content, so that browsers may keep them."""
+
+    async def get_response(self, path: str, scope: Scope) -> Response:
+        response = await super().get_response(path, scope)
+        response.headers["Cache-Control"] = "public, max-age=86400"
+        response.headers["X-Content-Type-Options"] = "nosniff"
+        return response
+
+
+def add_pages(app: FastAPI) -> None:
+    """Serve the pages and what they look like under ``/ui``."""
+    app.mount("/ui/static", _Static(packages=[("app.web", "static")]), name="static")
+    for router in ROUTERS:
+        app.include_router(router)
