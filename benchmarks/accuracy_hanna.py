@@ -17,13 +17,14 @@ import numpy as np
 
 from app.stats.factors import fit_panel_factor, score_units
 from app.stats.group_quality import group_quality
+from app.stats.panel_weights import weigh_panel
 from benchmarks.hanna_items import FAMILIES, read
 
 SYSTEMS, PROMPTS = 11, 96
 
 
 def panel(data: dict[str, np.ndarray], rng: np.random.Generator) -> tuple[np.ndarray, ...]:
-    """Panel score, reliability and raw mean (n,) of randomly seated judges."""
+    """Panel score, reliability and raw mean (n,) of randomly seated judges, and their values (n, 5)."""
     n = len(data["system"])
     seated = np.zeros((n, 5), bool)
     seated[:, :2] = True
@@ -39,7 +40,8 @@ def panel(data: dict[str, np.ndarray], rng: np.random.Generator) -> tuple[np.nda
     count = seated.sum(1)
     raw = np.where(seated, data["score"], 0.0).sum(1) / np.maximum(count, 1)
     score = factor.consensus_mean + factor.consensus_slope * scores.score
-    return score, scores.reliability, np.where(count > 0, raw, np.nan)
+    values = np.where(seated, data["score"], np.nan)
+    return score, scores.reliability, np.where(count > 0, raw, np.nan), values
 
 
 def ppi(system: np.ndarray, score: np.ndarray, human: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -63,12 +65,13 @@ def ppi(system: np.ndarray, score: np.ndarray, human: np.ndarray) -> tuple[np.nd
 def one_draw(data: dict[str, np.ndarray], anchors: int, rng: np.random.Generator) -> dict[str, np.ndarray]:
     system, votes = data["system"], data["votes"].mean(axis=1)
     truth = np.bincount(system, votes) / PROMPTS
-    score, reliability, raw = panel(data, rng)
+    score, reliability, raw, values = panel(data, rng)
     picked = rng.choice(len(system), anchors, replace=False)
     human = np.full(len(system), np.nan)
     human[picked] = votes[picked]
+    weights = weigh_panel(score=score, judge_values=values, human=human, group=system, prompt=data["prompt"])
     result = group_quality(
-        group=system, prompt=data["prompt"], prediction=score, human=human, groups=SYSTEMS,
+        group=system, prompt=data["prompt"], prediction=weights.prediction, human=human, groups=SYSTEMS,
         panel_score=score, reliability=reliability, length=data["words"], population="these_units",
         lam_max=np.inf,
     )  # fmt: skip

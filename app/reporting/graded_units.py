@@ -14,6 +14,7 @@ from app.calibration.frame import Frame
 from app.calibration.snapshot import frame_of
 from app.stats.factors import FactorScores
 from app.stats.item_score import Predictions
+from app.stats.panel_weights import PanelWeights, weigh_panel
 from app.stats.representative import (
     Representativeness,
     balancing_weights,
@@ -68,6 +69,9 @@ class GradedUnits:
     ----------
     system, prompt, unit : (n,) codes; ``unit`` indexes the frame.
     score : (n,) the panel's score, 0 worst to 1 best, NaN without verdicts; rests on verdicts alone.
+    prediction : (n,) what the panel, its judges weighted by the anchors, says of the human grade: up to a
+        constant per system, and without the human grades of the unit's own prompt. NaN without verdicts.
+    weights : how the judges are weighted.
     reliability : (n,); raw : (n,) mean verdict; human : (n,) mean human grade, NaN without; all on 0 to 1.
     length : (n,) words, NaN unknown, or None where it would mean nothing (pairs).
     strata : name -> (n,) codes, -1 missing.
@@ -79,6 +83,8 @@ class GradedUnits:
     prompt: Ints
     unit: Ints
     score: Floats
+    prediction: Floats
+    weights: PanelWeights
     reliability: Floats
     raw: Floats
     human: Floats
@@ -119,7 +125,7 @@ def raw_units(design: Design) -> GradedUnits:
 def graded_units(frame: Frame) -> GradedUnits:
     """Arrange a frame; about 0.1 s for 200,000 units, done once per calibration."""
     n = frame.unit_id.size
-    anchoring = _anchoring(frame)
+    anchoring, weights = _anchoring(frame), _weights(frame)
     if frame.kind != "pairwise":
         return GradedUnits(
             frame=frame,
@@ -127,6 +133,8 @@ def graded_units(frame: Frame) -> GradedUnits:
             prompt=frame.prompt.astype(np.int64),
             unit=np.arange(n),
             score=frame.panel_score,
+            prediction=weights.prediction,
+            weights=weights,
             reliability=frame.reliability,
             raw=frame.raw_mean,
             human=frame.human_mean,
@@ -145,12 +153,25 @@ def graded_units(frame: Frame) -> GradedUnits:
         prompt=np.tile(frame.prompt, 2).astype(np.int64),
         unit=np.tile(np.arange(n), 2),
         score=both(frame.panel_score),
+        prediction=both(weights.prediction),
+        weights=weights,
         reliability=np.tile(frame.reliability, 2),
         raw=both(frame.raw_mean),
         human=both(frame.human_mean),
         length=None,
         strata={name: np.tile(codes, 2).astype(np.int64) for name, codes in frame.strata.items()},
         anchoring=replace(anchoring, weight=weight),
+    )
+
+
+def _weights(frame: Frame) -> PanelWeights:
+    """A pair's values are signed, so all pairs are one group: their mean is 0 by the order of names."""
+    return weigh_panel(
+        score=frame.panel_score,
+        judge_values=frame.judge_matrix(),
+        human=frame.human_mean,
+        group=np.zeros_like(frame.system) if frame.kind == "pairwise" else frame.system,
+        prompt=frame.prompt,
     )
 
 

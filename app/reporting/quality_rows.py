@@ -43,7 +43,7 @@ def estimate(units: GradedUnits, groups: Groups, level: float, population: Popul
     return group_quality(
         group=groups.code,
         prompt=units.prompt,
-        prediction=units.score,
+        prediction=units.prediction,
         human=units.human,
         groups=len(groups.systems),
         panel_score=units.score,
