@@ -92,7 +92,7 @@ async def test_a_run_that_waits_already_stands_for_the_same_one(
     first = await queued(db, project, now)
     assert await queued(db, project, now) == first
     other = await queue_calibration(
-        db, project.id, rubric="r", criterion="quality", anchor_sets=["s"], now=now
+        db, project.id, rubric="r", criterion="quality", anchor_sets=["s"], now=now + timedelta(seconds=1)
     )
     assert other.id != first
     await claim_calibration(db, now=now)
