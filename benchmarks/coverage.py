@@ -181,11 +181,12 @@ def study(world: World, worlds: int, seed: int) -> Row:
         error_l.append(labels - one.truth)
     covered = np.array(ours)
     answered = float(np.isfinite(covered).mean())
+    base = float(np.mean(width_l))
+    theirs = (float(np.mean(cover_p)), float(np.mean(width_p)) / base)
     if answered == 0:
         nan = float("nan")
-        return Row(world.name, world.anchors, (nan, nan, nan, nan, 0.0), (float(np.mean(cover_p)), 0.0), 0.0)
+        return Row(world.name, world.anchors, (nan, nan, nan, nan, 0.0), theirs, float(np.mean(cover_l)))
     by_system = np.nanmean(covered, 0)
-    base = float(np.mean(width_l))
     return Row(
         world.name,
         world.anchors,
@@ -196,7 +197,7 @@ def study(world: World, worlds: int, seed: int) -> Row:
             float(np.sqrt(np.nanmean(np.square(error)) / np.mean(np.square(error_l)))),
             answered,
         ),
-        (float(np.mean(cover_p)), float(np.mean(width_p)) / base),
+        theirs,
         float(np.mean(cover_l)),
     )
 

@@ -240,6 +240,9 @@ def _features(frame: Frame) -> tuple[list[str], Floats]:
     rank = block_ranks(score, block)
     names = ["how clear the panel's preference is" if pairwise else "the panel's score"]
     columns = [rank]
+    if len(frame.judges) > 1:
+        names.append("how far the judges disagree")
+        columns.append(block_ranks(_disagreement(frame), block))
     length = frame.length + frame.other_length if pairwise else frame.length
     if np.isfinite(length).sum() > 0.5 * length.size:
         names.append("the length of answers")
@@ -255,3 +258,15 @@ def _features(frame: Frame) -> tuple[list[str], Floats]:
     names.append("how far the panel's scores lie from the middle")
     columns.append((rank - 0.5) ** 2)
     return names, np.stack(columns).T
+
+
+def _disagreement(frame: Frame) -> Floats:
+    """(n,) standard deviation of a unit's judges, each from its own mean; NaN below two judges."""
+    n, judges = frame.unit_id.size, len(frame.judges)
+    count = np.maximum(np.bincount(frame.cell_judge, minlength=judges), 1)
+    judge_mean = np.bincount(frame.cell_judge, frame.cell_value, judges) / count
+    value = frame.cell_value - judge_mean[frame.cell_judge]
+    seats = np.bincount(frame.cell_unit, minlength=n)
+    mean = np.bincount(frame.cell_unit, value, n) / np.maximum(seats, 1)
+    square = np.bincount(frame.cell_unit, value**2, n) / np.maximum(seats, 1)
+    return np.where(seats > 1, np.sqrt(np.maximum(square - mean**2, 0.0)), np.nan)
