@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 _FORMAT = 1
+_ANY_DATE = (1980, 1, 1, 0, 0, 0)
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int32]
 Ids = NDArray[np.int64]
@@ -135,11 +136,13 @@ class Frame:
             arrays[f"stratum_{k}"] = codes
         arrays["head"] = np.frombuffer(json.dumps(head, allow_nan=True).encode(), np.uint8)
         buffer = io.BytesIO()
-        with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+        with zipfile.ZipFile(buffer, "w") as archive:
             for name, array in arrays.items():
                 member = io.BytesIO()
                 np.save(member, array, allow_pickle=False)
-                archive.writestr(f"{name}.npy", member.getvalue())
+                entry_of = zipfile.ZipInfo(f"{name}.npy", _ANY_DATE)  # equal frames, equal bytes
+                entry_of.compress_type = zipfile.ZIP_DEFLATED
+                archive.writestr(entry_of, member.getvalue(), compresslevel=1)
         return buffer.getvalue()
 
     @staticmethod

@@ -6,7 +6,7 @@ from datetime import datetime
 from time import monotonic
 
 from app.calibration.calibrate import ComputeElsewhere, carry_out, utc_now
-from app.calibration.worker import compute_in_a_process
+from app.calibration.worker import FitProcess
 from app.domain.calibration import RunStatus
 from app.storage import calibrations
 from app.storage.calibrations import CalibrationRun
@@ -19,11 +19,17 @@ Ended = Callable[[CalibrationRun, RunStatus, float], None]
 async def run_queued_calibrations(
     db: Database,
     *,
-    elsewhere: ComputeElsewhere = compute_in_a_process,
+    elsewhere: ComputeElsewhere | None = None,
     now: Callable[[], datetime] = utc_now,
     ended: Ended | None = None,
 ) -> int:
-    """Carry out every queued run, oldest first; returns how many. ``ended`` is told of every end."""
+    """Carry out every queued run, oldest first; returns how many. ``ended`` is told of every end.
+
+    ``elsewhere`` None fits in a child process, which lives until the queue is empty.
+    """
+    if elsewhere is None:
+        async with FitProcess() as process:
+            return await run_queued_calibrations(db, elsewhere=process, now=now, ended=ended)
     count = 0
     while (run := await calibrations.claim_calibration(db, now=now())) is not None:
         began = monotonic()
@@ -44,7 +50,7 @@ class CalibrationRunner:
         self,
         db: Database,
         *,
-        elsewhere: ComputeElsewhere = compute_in_a_process,
+        elsewhere: ComputeElsewhere | None = None,
         poll_s: float = 5.0,
         now: Callable[[], datetime] = utc_now,
         ended: Ended | None = None,

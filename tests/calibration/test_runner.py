@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import signal
 from datetime import datetime
 
 import numpy as np
@@ -11,7 +12,7 @@ from app.calibration.apply import CalibratedScores
 from app.calibration.calibrate import Computed, FitBroke, compute, queue_calibrations
 from app.calibration.frame import Frame
 from app.calibration.runner import CalibrationRunner, run_queued_calibrations
-from app.calibration.worker import compute_in_a_process
+from app.calibration.worker import FitProcess
 from app.domain.anchors import Pairing
 from app.domain.calibration import RunStatus, ScoreStatus
 from app.domain.ids import show_id
@@ -164,39 +165,43 @@ async def test_the_runner_starts_at_once_when_woken(db: Database, project: Proje
     await asyncio.gather(task, return_exceptions=True)
 
 
-async def test_a_child_process_answers_what_this_one_would() -> None:
+async def test_a_child_process_answers_what_this_one_would_again_and_again() -> None:
     world = plant(prompts=30, systems=3, anchors=40).evidence
-    theirs = await compute_in_a_process(world, 5)
+    async with FitProcess() as fit:
+        theirs, again = await fit(world, 5), await fit(world, 5)
     ours = compute(world, seed=5)
+    assert theirs == again
     assert theirs.snapshot == ours.snapshot
     assert theirs.refusals == ours.refusals
     for mine, other in zip(ours.model["fixed_effects"], theirs.model["fixed_effects"], strict=True):
         assert other["estimate"] == pytest.approx(mine["estimate"], abs=1e-6)  # sums in another order
 
 
-async def test_a_child_that_breaks_says_how() -> None:
-    with pytest.raises(FitBroke, match="the fit broke"):
-        await compute_in_a_process("no evidence", 5)  # type: ignore[arg-type]
+async def test_a_fit_that_breaks_says_how_and_the_next_one_works() -> None:
+    async with FitProcess() as fit:
+        with pytest.raises(FitBroke, match="the fit broke: AttributeError"):
+            await fit("no evidence", 5)  # type: ignore[arg-type]
+        assert (await fit(plant(anchors=5).evidence, 5)).frame is None
+
+
+async def test_a_child_that_is_killed_is_told_and_the_next_question_gets_another() -> None:
+    async with FitProcess() as fit:
+        await fit(plant(anchors=5).evidence, 5)
+        assert fit._child is not None
+        os.kill(fit._child.pid, signal.SIGKILL)
+        with pytest.raises(FitBroke, match="killed by signal 9"):
+            await fit(plant(anchors=5).evidence, 5)
+        assert (await fit(plant(anchors=5).evidence, 5)).frame is None
 
 
 async def test_cancelling_kills_the_child() -> None:
-    task = asyncio.create_task(compute_in_a_process(plant(prompts=29, anchors=100).evidence, 5))
-    await asyncio.sleep(0.3)
-    before = children()
-    task.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await task
-    assert before
-    assert not children() & before
-
-
-def children() -> set[int]:
-    """Processes whose parent is this one."""
-    path = f"/proc/{os.getpid()}/task"
-    if not os.path.isdir(path):
-        pytest.skip("no /proc to look for children in")
-    found: set[int] = set()
-    for thread in os.listdir(path):
-        with open(f"{path}/{thread}/children") as file:
-            found |= {int(pid) for pid in file.read().split()}
-    return found
+    async with FitProcess() as fit:
+        task = asyncio.create_task(fit(plant(prompts=29, anchors=100).evidence, 5))
+        await asyncio.sleep(1.0)  # starting a child and its imports take longer
+        assert fit._child is not None
+        pid = fit._child.pid
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
