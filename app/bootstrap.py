@@ -8,6 +8,7 @@ import sys
 from collections.abc import AsyncIterator, Mapping, MutableMapping
 from dataclasses import replace
 from datetime import UTC, datetime
+from random import Random
 from tempfile import mkstemp
 from time import monotonic
 from typing import Any
@@ -81,7 +82,10 @@ def build_roster(settings: Settings, environment: Mapping[str, str] = os.environ
 
 def build_services(settings: Settings, roster: Roster) -> tuple[Services, Callbacks, Answers]:
     """The use cases on a database that is not open yet."""
-    database, background, metrics = Database(settings.database_url), Background(), Metrics()
+    # Ids need not be secret: a generator of our own spares a system call for each.
+    rng = Random(secrets.randbits(256))
+    database = Database(settings.database_url, rng=rng)
+    background, metrics = Background(), Metrics()
     keys = KeyRing(database, read_pepper(settings), background.start)
     callbacks = Callbacks(
         database,

@@ -72,6 +72,8 @@ class KeyRing:
         known = self._callers.get(prefix)
         now = self._now()
         if known is None or known.until < now:
+            if known is not None:  # whoever comes while we ask need not ask too
+                known.until = now + REMEMBERED_FOR
             known = await self._look_up(prefix, now)
         if known is None or not hmac.compare_digest(known.mac, self._mac(secret)):
             raise NotAuthenticated("this key is not valid")
@@ -99,6 +101,8 @@ class KeyRing:
         expires, _, proof = rest.partition("~")
         known, now = self._callers.get(prefix), self._now()
         if known is None or known.until < now:
+            if known is not None:  # whoever comes while we ask need not ask too
+                known.until = now + REMEMBERED_FOR
             known = await self._look_up(prefix, now)
         if known is None or not hmac.compare_digest(
             proof.encode(), self._session_mac(known, prefix, expires).encode()
@@ -113,6 +117,8 @@ class KeyRing:
         """The caller that everybody is while there is no key; None once there is one."""
         now = self._now()
         if self._open is None or self._open[1] < now:
+            if self._open is not None:  # whoever comes while we ask need not ask too
+                self._open = (self._open[0], now + REMEMBERED_FOR)
             caller = None
             if not await keys.any_key(self._db):
                 project = await projects.get_or_create_project(self._db, DEFAULT_PROJECT, now=now)

@@ -52,13 +52,14 @@ class CalibratedScores:
     async def _prepared(self, project_id: int, rubric: str, criterion: str) -> PreparedCalibration | None:
         key = (project_id, rubric, criterion)
         known, now = self._known.get(key), self._clock()
-        if known is not None and now - known.checked < self._fresh_s:
-            return known.prepared
+        if known is not None:
+            if now - known.checked < self._fresh_s:
+                return known.prepared
+            known.checked = now  # whoever comes while we ask need not ask too
         newest = await calibrations.latest_calibration_id(
             self._db, project_id, rubric=rubric, criterion=criterion
         )
         if newest is not None and known is not None and known.id == newest:
-            known.checked = now
             return known.prepared
         found = await self._load(project_id, rubric, criterion)
         prepared = prepare(found) if found is not None else None

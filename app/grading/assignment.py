@@ -8,6 +8,7 @@ often over the seats of one item and every order is equally likely at every seat
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from random import Random
 
 from app.domain.judging import Assignment, JudgeVersion, PanelRequest, Seat, TooFewFamilies
@@ -131,13 +132,14 @@ def mirrored_orders(answers: int, judges: int, rng: Random) -> list[tuple[tuple[
     return pairs
 
 
-def williams_square(n: int) -> list[tuple[int, ...]]:
+@lru_cache(maxsize=32)
+def williams_square(n: int) -> tuple[tuple[int, ...], ...]:
     """n orders of n answers, each answer once in each place; for even n each neighbour to each other once.
 
     The first row goes 0, 1, n-1, 2, n-2, ...; row r adds r, modulo n.
     """
     first = [(step + 1) // 2 if step % 2 else (n - step // 2) % n for step in range(n)]
-    return [tuple((place + row) % n for place in first) for row in range(n)]
+    return tuple(tuple((place + row) % n for place in first) for row in range(n))
 
 
 def _relabelled_square(n: int, rng: Random) -> list[tuple[int, ...]]:

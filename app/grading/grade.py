@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache, partial
 from random import Random, SystemRandom
 from typing import Any, Protocol
 
@@ -83,8 +84,9 @@ class Grading:
     ) -> None:
         self._db, self._roster, self._rubrics = db, roster, rubrics
         self._calibrate, self._spawn, self._watch, self._finished = calibrate, spawn, watch, finished
-        self._rng, self._now = rng or SystemRandom(), now
+        self._rng, self._now = rng or Random(SystemRandom().getrandbits(256)), now
         self._judges = {judge.version: judge for judge in roster.judges()}
+        self._eligible = lru_cache(1024)(partial(eligible_judges, tuple(self._judges)))
         self._places = asyncio.Semaphore(most_in_flight)
         self.waiting = self.in_flight = 0
 
@@ -128,7 +130,7 @@ class Grading:
         deadline = asyncio.get_running_loop().time() + request.timeout_s
         rubric = await self._rubrics.latest(project, request.rubric)
         check(request, rubric.rubric, project.policy)
-        eligible = eligible_judges(self._judges, exclusions(request, project.policy))
+        eligible = self._eligible(exclusions(request, project.policy))
         seed = request.panel.seed
         if seed is None:
             seed = self._rng.getrandbits(SEED_BITS)

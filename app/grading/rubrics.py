@@ -38,6 +38,8 @@ class Rubrics:
         now = self._now()
         if known is not None and now < known[1]:
             return known[0]
+        if known is not None:  # whoever comes while we ask need not ask too
+            self._latest[project.id, name] = (known[0], now + REMEMBERED_FOR)
         found = await rubrics.get_rubric(self._db, project.id, name)
         if found is None:
             raise NotFound("rubric", name)

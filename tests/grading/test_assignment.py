@@ -116,7 +116,7 @@ def test_in_a_square_of_even_size_each_answer_follows_each_other_exactly_once(n)
 @pytest.mark.parametrize("n", [3, 5, 7, 9])
 def test_in_a_square_of_odd_size_and_its_mirror_each_answer_follows_each_other_twice(n):
     rows = williams_square(n)
-    rows = rows + [row[::-1] for row in rows]
+    rows = rows + tuple(row[::-1] for row in rows)
     follows = Counter(pair for row in rows for pair in pairwise(row))
     assert follows == Counter(dict.fromkeys(permutations(range(n), 2), 2))
 
