@@ -119,7 +119,11 @@ def build_services(settings: Settings, roster: Roster) -> tuple[Services, Callba
         grading=grading,
         rubrics=rubrics,
         drafts=Drafts(settings.data_dir / "uploads"),
-        anchors=Anchors(database, schedule=_and_wake(queue_calibrations(database), calibrating)),
+        anchors=Anchors(
+            database,
+            schedule=_and_wake(queue_calibrations(database), calibrating),
+            simulated_people=roster.simulated,
+        ),
         imports=Imports(database),
         quality=Quality(database),
         roster_report=RosterReport(database, roster),

@@ -14,6 +14,7 @@ from typing import Any
 from app.anchoring.mapping import text_of
 from app.anchoring.provenance import names_a_model, source_is_a_model
 from app.anchoring.table import Cell
+from app.domain.anchors import SIMULATED_PEOPLE
 from app.domain.judging import UnscoredReason
 
 _REMEMBERED = 20_000
@@ -201,8 +202,13 @@ def annotator(cell: Cell) -> str:
 
 
 def annotator_type(cell: Cell) -> str:
-    """What kind of person graded, as expert, crowd or user; never a model."""
+    """What kind of person graded, as expert, crowd or user; never a model.
+
+    Made-up people pass here under their plain name: whether they are wanted depends on the service.
+    """
     found = name(cell)
+    if found == SIMULATED_PEOPLE:
+        return found
     if word := names_a_model(found):
         raise WrongCell(f"names a model ({word!r}), not a kind of person: anchors are human grades")
     return found

@@ -61,12 +61,16 @@ def _utc_now() -> datetime:
 
 @dataclass(slots=True)
 class Anchors:
-    """Anchor sets of all projects. ``schedule`` is told which criteria have new anchors."""
+    """Anchor sets of all projects. ``schedule`` is told which criteria have new anchors.
+
+    ``simulated_people`` lets made-up annotators in, marked as such; for services whose judges are simulated.
+    """
 
     db: Database
     now: Callable[[], datetime] = _utc_now
     limits: Limits = field(default_factory=Limits)
     schedule: Schedule | None = None
+    simulated_people: bool = False
 
     async def upload(
         self,
@@ -96,7 +100,9 @@ class Anchors:
         """
         version = await rubric_or_refuse(self.db, project, rubric)
         read_as = read_mapping(mapping, Uploaded.ANCHORS, version.rubric.kind)
-        upload = Upload(file, Uploaded.ANCHORS, version.rubric, read_as, self.limits)
+        upload = Upload(
+            file, Uploaded.ANCHORS, version.rubric, read_as, self.limits, self.simulated_people
+        )
         digest = await asyncio.to_thread(file_digest, file, read_as, self.limits)
         checked = await asyncio.to_thread(check, upload)
         if checked.rows > MOST_ANCHORS:

@@ -11,10 +11,15 @@ from app.anchoring.columns import ColumnReader, Rows
 from app.anchoring.findings import Findings
 from app.anchoring.mapping import STRATUM, Mapping, Repeats, Uploaded
 from app.anchoring.repeats import Names, Sayings, bits
+from app.domain.anchors import SIMULATED_PEOPLE
 from app.domain.problems import BadInput, Problem
 from app.domain.rubrics import Rubric, RubricKind
 
 _MOST_NAMES = 10_000
+_MADE_UP = (
+    "says that nobody graded: anchors are human grades (made-up people are let in only where the judges are "
+    "simulated too)"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +44,11 @@ class Checked:
 class Survey:
     """What `check` remembers between batches: hashes, counts and the problems found."""
 
-    def __init__(self, what: Uploaded, rubric: Rubric, mapping: Mapping) -> None:
+    def __init__(
+        self, what: Uploaded, rubric: Rubric, mapping: Mapping, *, simulated_people: bool = False
+    ) -> None:
         self.findings = Findings()
+        self._simulated_people, self._simulated_rows = simulated_people, 0
         self.reader = ColumnReader(what, rubric, mapping, self.findings)
         self.read = 0
         self._what, self._repeats_are, self._rows, self._unscored = what, mapping.repeats, 0, 0
@@ -57,6 +65,7 @@ class Survey:
         if rows is not None:
             self._pairs_differ(rows)
             self._items_are_named(rows)
+            self._people_are_real(rows)
             good = _without(rows, rows.bad)
             self._count(good)
             self._remember(good)
@@ -96,6 +105,16 @@ class Survey:
         if not all(ids):
             blank = [p for p, (a, b) in enumerate(zip(ids, prompts, strict=True)) if a is None and b is None]
             self._wrong(rows, blank, "item_id", "is missing, and there is no prompt in its stead")
+
+    def _people_are_real(self, rows: Rows) -> None:
+        if self._what is not Uploaded.ANCHORS:
+            return
+        types = rows.columns["annotator_type"]
+        made_up = [place for place, type_ in enumerate(types) if type_ == SIMULATED_PEOPLE]
+        if self._simulated_people:
+            self._simulated_rows += len(made_up)
+        else:
+            self._wrong(rows, made_up, "annotator_type", _MADE_UP)
 
     def _wrong(self, rows: Rows, places: list[int], column: str, problem: str) -> None:
         new = [place for place in places if place not in rows.bad]
@@ -225,6 +244,8 @@ class Survey:
     def _warnings(self, repeated: int, differing: int) -> Iterator[str]:
         if unused := self.reader.unused():
             yield f"Columns that were not read: {', '.join(unused)[:2000]}."
+        if self._simulated_rows:
+            yield f"SIMULATED: {self._simulated_rows:,} grades come from made-up people, not from people."
         if self.reader.left_out:
             yield f"{self.reader.left_out:,} rows were left out by mapping.where."
         if repeated - differing > 0 or (repeated and not differing):

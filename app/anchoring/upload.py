@@ -24,13 +24,17 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """A file and how it is to be read; ``file`` is seekable and stays open."""
+    """A file and how it is to be read; ``file`` is seekable and stays open.
+
+    ``simulated_people`` says that made-up annotators are let in: only where the judges are simulated too.
+    """
 
     file: BinaryIO
     what: Uploaded
     rubric: Rubric
     mapping: ColumnMapping = field(default_factory=ColumnMapping)
     limits: Limits = field(default_factory=Limits)
+    simulated_people: bool = False
 
 
 def check(upload: Upload, progress: Callable[[int], None] | None = None) -> Checked:
@@ -42,7 +46,7 @@ def check(upload: Upload, progress: Callable[[int], None] | None = None) -> Chec
         If anything is wrong: the first 1,000 wrong rows, and counts per problem.
     """
     table = open_table(upload.file, upload.limits)
-    survey = Survey(upload.what, upload.rubric, upload.mapping)
+    survey = Survey(upload.what, upload.rubric, upload.mapping, simulated_people=upload.simulated_people)
     for batch in table.batches:
         survey.add(batch.rows, batch.problems, survey.reader.read(batch) if batch.rows else None)
         if progress is not None:

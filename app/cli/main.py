@@ -12,6 +12,7 @@ from app.cli import (
     calibrations,
     compare,
     database,
+    demo,
     grade,
     judges,
     keys,
@@ -28,7 +29,7 @@ from app.domain.problems import BadInput
 # Each module has ``add(commands, wiring)``: it adds its parsers and sets ``run``, a function of the parsed
 # arguments and the wiring that returns the exit code. They import what is slow only when they run.
 GROUPS = (
-    *(serve, grade, rubrics, anchors, verdicts, calibrations, quality, compare, bias, judges, keys),
+    *(serve, demo, grade, rubrics, anchors, verdicts, calibrations, quality, compare, bias, judges, keys),
     database,
 )
 

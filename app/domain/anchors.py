@@ -4,6 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
+SIMULATED_PEOPLE = "simulated"
+"""The annotator type of people that a simulation made up. They measure nothing but simulated judges."""
+
 
 @dataclass(frozen=True, slots=True)
 class Provenance:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import ColumnElement, Connection, and_, func, or_, select
 
+from app.domain.anchors import SIMULATED_PEOPLE
 from app.domain.judging import JudgeVersion
 from app.domain.rubrics import Criterion, RubricKind
 from app.storage import ledger
@@ -181,7 +182,7 @@ def _load(
     anchor_versions = _anchor_versions(connection, project_id, rubric_name, sets)
     # After a snapshot only what people said of the same items matters.
     items = _items_of(connection, votes.said) if after > 0 else None
-    grades = _grades(connection, key, [set_id for set_id, _, _ in anchor_versions], items)
+    grades = _grades(connection, key, [set_id for set_id, _, _ in anchor_versions], items, take_simulated)
     pairs = latest.rubric.kind is RubricKind.PAIRWISE
     units, (v, h) = number_units(connection, pairs, votes.said, grades.said, only_first=after > 0)
     judge_ids, v_judge = np.unique(votes.judge, return_inverse=True)
@@ -303,7 +304,10 @@ def _items_of(connection: Connection, said: Said) -> Ids:
     return distinct(found)
 
 
-def _grades(connection: Connection, criterion: int, sets: list[int], items: Ids | None) -> _Grades:
+def _grades(
+    connection: Connection, criterion: int, sets: list[int], items: Ids | None, simulated: bool
+) -> _Grades:
+    """What people said; made-up people only beside ``simulated`` judges."""
     h = human_verdicts.c
     query = (
         select(
@@ -318,6 +322,9 @@ def _grades(connection: Connection, criterion: int, sets: list[int], items: Ids 
     )
     if items is not None:
         query = query.where(is_one_of(connection, h.item_id, items.tolist()))
+    if not simulated:
+        made_up = select(annotators.c.id).where(annotators.c.type == SIMULATED_PEOPLE)
+        query = query.where(h.annotator_id.not_in(made_up))
     types = (np.int64, np.int64, np.int64, np.float64, np.float64)
     annotator, answer, other, value, inclusion = fetch(connection, query, types)
     place = np.zeros(len(value), np.int8)
