@@ -166,7 +166,7 @@ def gram(border: Border, sparse: Sparse) -> Floats:
     if border.rest is not None:
         out[:s, :s] = (sparse.T @ sparse).toarray()
     elif s:
-        out[:s, :s] = _pairs(border.pieces, s)
+        out[:s, :s] = pairs(border.pieces, s)
     if s:
         cross = np.asarray(sparse.T @ border.dense)
         out[:s, s:] = cross
@@ -191,11 +191,11 @@ def weighted_gram(X: Any, weights: Floats) -> Floats:
             scaled = part if root is None else csr(part.multiply(root[:, None]))
             total += (scaled.T @ scaled).toarray()
         elif pieces:
-            total += _pairs(pieces, p)
+            total += pairs(pieces, p)
     return total
 
 
-def _pairs(pieces: Sequence[Piece], s: int) -> Floats:
+def pairs(pieces: Sequence[Piece], s: int) -> Floats:
     """The Gram matrix (s, s) of the sum of the pieces."""
     upper, diagonal = np.zeros((s, s)), np.zeros(s)
     widest = max(piece.width for piece in pieces)
