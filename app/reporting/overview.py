@@ -145,7 +145,7 @@ def _criterion(found: Standing, version: RubricVersion, name: str) -> CriterionS
         calibrated_at=None if done is None else done.finished_at,
         run_id=None if newest is None or newest is done else show_id("c", newest.id),
         new_verdicts=new,
-        why=() if newest is None or newest is done else (newest.refusals or _words(newest.error)),
+        why=() if newest is None or newest is done else (_reasons(newest) or _words(newest.error)),
     )
 
 
@@ -181,6 +181,11 @@ def _step(state: State, verdicts: int, human_grades: int, grown: bool) -> Step:
     if not human_grades:
         return Step.UPLOAD_ANCHORS
     return Step.CALIBRATE if state is State.NOT_CALIBRATED else Step.MEND
+
+
+def _reasons(run: CalibrationHead) -> tuple[str, ...]:
+    """Refusals without the names that programs tell them by."""
+    return tuple(text.partition(": ")[2] or text for text in run.refusals)
 
 
 def _words(error: str | None) -> tuple[str, ...]:

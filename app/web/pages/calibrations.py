@@ -425,7 +425,7 @@ def _judges(model: Mapping[str, Any], weights: Mapping[str, float]) -> tuple[Jud
 
 def _optimiser(found: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
     return (
-        ("Criterion", f"{found['criterion']} = {number(found['value'], 3)}"),
+        ("Criterion", f"{found['criterion']} = {number(found['value'], 3)}".replace("-2", "\u22122", 1)),
         ("Evaluations", count(found["evaluations"])),
         ("Gradient at the end", f"{found['gradient_norm']:.2g}"),
         ("Converged", "yes" if found["converged"] else "no"),

@@ -1,5 +1,6 @@
 """Two systems side by side: the difference with its interval, and a plain verdict."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -19,7 +20,7 @@ from app.web.pages.addresses import url
 from app.web.pages.charts import Axis, axis_mark, axis_over, interval_mark
 from app.web.pages.chosen import Option, choose
 from app.web.pages.page import show
-from app.web.pages.quality import CompareForm, compare_form, group_name, scale_unit
+from app.web.pages.quality import CompareForm, compare_form, group_name, noted, scale_unit
 from app.web.pages.words import (
     SCORE_MARKS,
     Mark,
@@ -28,6 +29,7 @@ from app.web.pages.words import (
     interval,
     level_name,
     number,
+    p_value,
     sentence,
 )
 from app.web.services import Served
@@ -46,7 +48,7 @@ FINDINGS = {
 
 @dataclass(frozen=True, slots=True)
 class ComparedLine:
-    """One row: everything, or one stratum."""
+    """One row: everything, or one stratum. ``notes`` are numbers of the page's notes, from 1."""
 
     name: str
     difference: str
@@ -56,7 +58,7 @@ class ComparedLine:
     candidate_anchors: str
     finding: Mark
     status: Mark
-    warnings: tuple[str, ...]
+    notes: tuple[int, ...]
     picture: Markup
 
 
@@ -75,6 +77,7 @@ class ComparisonPage:
     level: str
     axis: Markup | None
     lines: tuple[ComparedLine, ...]
+    notes: tuple[str, ...]
     warnings: tuple[str, ...]
     refused: tuple[str, ...]
     back_href: str
@@ -108,6 +111,7 @@ async def show_comparison(
         )  # fmt: skip
     except BadInput as bad:
         refused = tuple(f"{one.value}: {one.problem}" for one in bad.problems) or (bad.summary,)
+    notes = noted(()) if found is None else noted(row.warnings for row in (found.overall, *found.rows))
     unit = scale_unit(kind, (scale.low, scale.high))
     digits = 3 if kind == "pairwise" else digits_for(scale.high - scale.low)
     axis = None if found is None else _axis(found)
@@ -129,7 +133,8 @@ async def show_comparison(
         axis=None if axis is None else axis_mark(axis),
         lines=()
         if found is None or axis is None
-        else tuple(_line(row, axis, digits) for row in (found.overall, *found.rows)),
+        else tuple(_line(row, axis, digits, notes) for row in (found.overall, *found.rows)),
+        notes=tuple(notes),
         warnings=() if found is None else tuple(map(sentence, found.warnings)),
         refused=tuple(map(sentence, refused)),
         back_href=url("quality", rubric=rubric, criterion=criterion),
@@ -142,17 +147,17 @@ def _axis(found: Comparison) -> Axis:
     return axis_over(ends, include=(-found.margin, 0.0, found.margin))
 
 
-def _line(row: ComparedRow, axis: Axis, digits: int) -> ComparedLine:
+def _line(row: ComparedRow, axis: Axis, digits: int, notes: Mapping[str, int]) -> ComparedLine:
     return ComparedLine(
         name=", ".join(value or "(none)" for value in row.strata.values()) or "Everything",
         difference=number(row.difference, digits, sign=True),
         interval=interval(row.interval, digits, sign=True),
-        p_value=number(row.p_adjusted if row.p_adjusted is not None else row.p_value, 3),
+        p_value=p_value(row.p_adjusted if row.p_adjusted is not None else row.p_value),
         baseline_anchors=count(row.baseline_anchors),
         candidate_anchors=count(row.candidate_anchors),
         finding=FINDINGS[str(row.verdict)],
         status=SCORE_MARKS[row.status],
-        warnings=tuple(map(sentence, row.warnings)),
+        notes=tuple(notes[sentence(words)] for words in row.warnings),
         picture=interval_mark(axis, estimate=row.difference, interval=row.interval, zero=0.0),
     )
 

@@ -133,7 +133,6 @@ class GradePage:
     rubric: str
     rubric_href: str
     facts: tuple[tuple[str, str], ...]
-    strata: tuple[tuple[str, str], ...]
     prompt: str
     context: str | None
     reference: str | None
@@ -209,8 +208,8 @@ def _page(grade: Grade) -> GradePage:
             ("Finished", moment(grade.finished_at)),
             ("Seed of the draw", str(grade.seed)),
             ("Cost", money(grade.cost_usd)),
+            *sorted(grade.item.strata.items()),
         ),
-        strata=tuple(sorted(grade.item.strata.items())),
         prompt=grade.item.prompt[:_MOST_TEXT],
         context=grade.item.context and grade.item.context[:_MOST_TEXT],
         reference=grade.item.reference and grade.item.reference[:_MOST_TEXT],

@@ -392,14 +392,15 @@ def _groups(caption: str, what: str, rows: Sequence[ToldEffect]) -> GroupTable:
 def _effect(told: ToldEffect, title: str, axis: Axis | None = None) -> EffectView:
     known = told.estimate is not None and isfinite(told.estimate)
     signed = told.no_effect == 0.0
+    digits = 3 if told.unit == "probability" else 2
     if axis is None:
         picture = effect_chart(estimate=told.estimate, interval=told.interval, no_effect=told.no_effect)
     else:
         picture = interval_mark(axis, estimate=told.estimate, interval=told.interval, zero=0.0)
     return EffectView(
         title=title,
-        estimate=number(told.estimate, sign=signed),
-        interval=interval(told.interval, sign=signed),
+        estimate=number(told.estimate, digits, sign=signed),
+        interval=interval(told.interval, digits, sign=signed),
         unit=UNITS.get(told.unit or "", told.unit or ""),
         n=count(told.n),
         mark=EFFECT_MARKS[told.status],

@@ -15,7 +15,7 @@ from app.reporting.overview import CriterionStanding, Overview, State, Step, ove
 from app.web.callers import needs
 from app.web.pages.addresses import url
 from app.web.pages.page import Link, show
-from app.web.pages.words import Mark, ago, count, counted
+from app.web.pages.words import Mark, ago, count, counted, sentence
 from app.web.services import Served
 
 router = APIRouter(include_in_schema=False)
@@ -123,7 +123,7 @@ def _line(one: CriterionStanding, now: datetime) -> CriterionLine:
         human_grades=count(one.human_grades),
         new_verdicts=count(one.new_verdicts) if one.calibration_id else "–",
         link=_link(one),
-        why=one.why,
+        why=tuple(map(sentence, one.why)),
     )
 
 

@@ -1,6 +1,6 @@
 """The quality page: systems and strata by corrected score, beside what the raw panel says."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated
 from urllib.parse import unquote
@@ -56,7 +56,8 @@ class Filters:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One row. ``names`` are its system and strata in the order of the table's ``groups``."""
+    """One row. ``names`` are its system and strata in the order of the table's ``groups``; ``notes`` are
+    numbers of the table's notes, from 1."""
 
     names: tuple[str, ...]
     n_items: str
@@ -67,7 +68,7 @@ class Line:
     shift: str
     effective: str
     mark: Mark
-    warnings: tuple[str, ...]
+    notes: tuple[int, ...]
     picture: Markup
 
 
@@ -81,6 +82,7 @@ class Table:
     level: str
     axis: Markup
     lines: tuple[Line, ...]
+    notes: tuple[str, ...]
     left_out: str | None
 
 
@@ -202,7 +204,7 @@ def _facts(table: QualityTable) -> tuple[tuple[str, str], ...]:
 
 def scale_unit(kind: str, scale: tuple[float, float]) -> str:
     """The unit of a quality row, in a few words."""
-    return "win rate" if kind == "pairwise" else f"points of {scale[0]:g} to {scale[1]:g}"
+    return "win rate" if kind == "pairwise" else f"points (scale {scale[0]:g} to {scale[1]:g})"
 
 
 def _table(table: QualityTable, groups: tuple[str, ...], order: str) -> Table:
@@ -213,6 +215,7 @@ def _table(table: QualityTable, groups: tuple[str, ...], order: str) -> Table:
     axis = axis_over(values)
     digits = digits_for(table.scale[1] - table.scale[0]) if table.kind != "pairwise" else 3
     hidden = len(table.rows) - len(rows)
+    notes = noted(row.warnings for row in rows)
     return Table(
         caption=f"{_about(table.rubric, table.criterion)} by "
         + " and ".join(group_name(name).lower() for name in groups),
@@ -220,7 +223,8 @@ def _table(table: QualityTable, groups: tuple[str, ...], order: str) -> Table:
         unit=scale_unit(table.kind, table.scale),
         level=level_name(table.level),
         axis=axis_mark(axis),
-        lines=tuple(_line(row, groups, axis, digits) for row in rows),
+        lines=tuple(_line(row, groups, axis, digits, notes) for row in rows),
+        notes=tuple(notes),
         left_out=f"{counted(hidden, 'more row is', 'more rows are')} not shown; the table as data has all."
         if hidden
         else None,
@@ -242,7 +246,15 @@ def names_of(system: str | None, strata: Mapping[str, str | None]) -> list[str]:
     return [*([] if system is None else [system]), *(value or "(none)" for value in strata.values())]
 
 
-def _line(row: QualityRow, groups: tuple[str, ...], axis: Axis, digits: int) -> Line:
+def noted(warnings: Iterable[Sequence[str]]) -> dict[str, int]:
+    """Every different sentence with its number, from 1, in the order of the rows: said once below a table."""
+    told = dict.fromkeys(sentence(words) for row in warnings for words in row)
+    return {words: number_ for number_, words in enumerate(told, 1)}
+
+
+def _line(
+    row: QualityRow, groups: tuple[str, ...], axis: Axis, digits: int, notes: Mapping[str, int]
+) -> Line:
     named = {"system": row.system or ""} | {
         f"stratum.{key}": value or "(none)" for key, value in row.strata.items()
     }
@@ -256,7 +268,7 @@ def _line(row: QualityRow, groups: tuple[str, ...], axis: Axis, digits: int) -> 
         shift=number(row.rectifier, digits, sign=True),
         effective=number(row.effective_sample_size, 0),
         mark=SCORE_MARKS[row.status],
-        warnings=tuple(map(sentence, row.warnings)),
+        notes=tuple(notes[sentence(words)] for words in row.warnings),
         picture=interval_mark(axis, estimate=row.corrected, interval=row.interval, raw=row.raw_mean),
     )
 

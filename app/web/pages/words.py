@@ -92,6 +92,11 @@ def moment(when: datetime | None) -> str:
     return NONE if when is None else when.astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC")
 
 
+def p_value(p: float | None) -> str:
+    """``0.031``, ``< 0.001``."""
+    return "< 0.001" if p is not None and p < 0.001 else number(p, 3)
+
+
 def ago(when: datetime | None, now: datetime) -> str:
     """``3 minutes ago``."""
     if when is None:

@@ -1,0 +1,119 @@
+"""Each page in a real browser: accessible, inside its window, quiet, alone, and readable without scripts."""
+
+import os
+from collections.abc import Callable
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import axe_playwright_python
+import pytest
+from playwright.sync_api import Page
+
+from tests.browser.conftest import Project, Watched
+
+pytestmark = pytest.mark.browser
+
+PAGES = {
+    "overview": "/ui",
+    "quality": "/ui/quality?rubric=support&criterion=helpfulness&order=corrected",
+    "quality by system and stratum": "/ui/quality?of=support/helpfulness&by=system&by=stratum.language",
+    "quality of pairs": "/ui/quality?rubric=duel&criterion=preference",
+    "quality without a calibration": "/ui/quality?rubric=support&criterion=tone",
+    "a quality table that cannot be": "/ui/quality?rubric=support&criterion=helpfulness&by=nonsense",
+    "comparison": "/ui/quality/compare?rubric=support&criterion=helpfulness&baseline=tiny"
+    "&candidate=helper-1&margin=0.1&by=stratum.language",
+    "judges": "/ui/judges?rubric=support&criterion=helpfulness",
+    "judge": "/ui/judges/azure-4?rubric=support",
+    "judge of pairs": "/ui/judges/basalt%2Flarge?rubric=duel",
+    "anchor sets": "/ui/anchor-sets",
+    "anchor set": "/ui/anchor-sets/support-people",
+    "upload": "/ui/anchor-sets/upload?rubric=support",
+    "calibrations": "/ui/calibrations?rubric=support",
+    "calibration": "/ui/calibrations/{calibration_helpfulness}",
+    "calibration of pairs": "/ui/calibrations/{calibration_preference}",
+    "refused calibration": "/ui/calibrations/{refused}",
+    "grades": "/ui/grades",
+    "grade": "/ui/grades/{grade}",
+    "grade of a pair": "/ui/grades/{grade_pair}",
+    "rubrics": "/ui/rubrics",
+    "rubric": "/ui/rubrics/support",
+    "imports": "/ui/imports",
+    "import": "/ui/imports/{import_support}",
+    "nothing there": "/ui/nothing",
+}
+LOOKS = ((360, "light"), (1280, "dark"), (2560, "light"))
+# Of axe's rules these depend on how a page looks (colours by scheme, the rest by width), the others on
+# what it is made of, which is the same everywhere.
+_BY_LOOK = ["color-contrast", "link-in-text-block", "target-size", "scrollable-region-focusable"]
+_TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+
+
+@pytest.fixture(scope="module")
+def axe() -> str:
+    """The source of axe-core."""
+    return (files(axe_playwright_python) / "axe.min.js").read_text()
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_a_page_is_accessible_fits_its_window_and_asks_nobody_else(
+    project: Project, open_page: Callable[..., Watched], axe: str, name: str
+) -> None:
+    watched = open_page(*LOOKS[0])
+    page, wrong = watched.page, []
+    response = page.goto(project.url + PAGES[name].format(**project.ids))
+    assert response is not None
+    assert response.status == (404 if name == "nothing there" else 200)
+    if response.ok:
+        wrong += watched.complaints
+    page.evaluate(axe)
+    for width, scheme in LOOKS:
+        page.set_viewport_size({"width": width, "height": 900})
+        page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
+        if page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth"):
+            wrong.append(f"wider than its window of {width} pixels")
+        first = (width, scheme) == LOOKS[0]
+        rules = {"type": "tag", "values": _TAGS} if first else {"type": "rule", "values": _BY_LOOK}
+        wrong += [f"{found} ({width}, {scheme})" for found in _violations(page, {"runOnly": rules})]
+        if shots := os.environ.get("VENIRE_TEST_SCREENSHOTS"):
+            page.screenshot(
+                path=Path(shots) / f"{name}-{width}-{scheme}.png".replace(" ", "_"), full_page=True
+            )
+    wrong += [f"asked {url}" for url in watched.requests if not url.startswith((project.url, "data:"))]
+    assert not wrong, "\n".join(wrong)
+
+
+def _violations(page: Page, options: dict[str, Any]) -> list[str]:
+    run = "options => axe.run(document, {...options, resultTypes: ['violations']})"
+    found = page.evaluate(run, options)["violations"]
+    return [
+        f"{one['id']}: {node['target']} {node['failureSummary']}" for one in found for node in one["nodes"]
+    ]
+
+
+def test_every_page_says_the_same_without_scripts(
+    project: Project, open_page: Callable[..., Watched]
+) -> None:
+    with_script, without = open_page().page, open_page(script=False).page
+    for path in PAGES.values():
+        address = project.url + path.format(**project.ids)
+        with_script.goto(address)
+        without.goto(address)
+        assert with_script.locator("main").inner_text() == without.locator("main").inner_text()
+        assert with_script.locator("script").count() == 0
+
+
+def test_the_first_tab_stop_skips_to_the_content_and_every_stop_shows_itself(
+    project: Project, open_page: Callable[..., Watched]
+) -> None:
+    page = open_page().page
+    page.goto(f"{project.url}/ui/quality?rubric=support&criterion=helpfulness")
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.textContent") == "Skip to the content"
+    assert page.evaluate("document.activeElement.getBoundingClientRect().left >= 0")
+    page.keyboard.press("Enter")
+    assert page.evaluate("document.activeElement.id") == "content"
+    for _ in range(12):
+        page.keyboard.press("Tab")
+        style = "getComputedStyle(document.activeElement)"
+        assert page.evaluate(f"{style}.outlineStyle !== 'none' && parseFloat({style}.outlineWidth) >= 2")
