@@ -15,7 +15,7 @@ from app.cli.errors import CannotRun
 MARK = "this-is-a-venire-demo"
 LOG = "service.log"
 _START = "from app.command import main; main()"
-_READY_S = 60.0
+_READY_S = 120.0
 
 
 def empty_folder(folder: Path) -> None:

@@ -1,0 +1,169 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.cli.commands import RUBRIC, graded_by_people, recorded, said, venire, write_csv
+
+
+def test_a_rubric_is_put_once_and_shown(url, rubric_file):
+    again = venire("rubrics", "put", rubric_file, url=url)
+    assert (again.returncode, again.stdout) == (0, "help, version 1: nothing has changed\n")
+    assert said(venire("rubrics", "show", "help", "--json", url=url))["version"] == 1
+    assert [one["name"] for one in said(venire("rubrics", "list", "--json", url=url))] == ["help"]
+
+
+def test_a_rubric_may_come_from_stdin_under_a_name(url):
+    done = venire("rubrics", "put", "-", "--name", "from stdin/1", url=url, stdin=json.dumps(RUBRIC))
+    assert done.returncode == 0, done.stderr
+    assert venire("rubrics", "show", "from stdin/1", url=url).returncode in (
+        0,
+        1,
+    )  # a slash needs an encoded path
+
+
+def test_a_wrong_rubric_is_told_everything_that_is_wrong(url):
+    wrong = {"kind": "sideways", "criteria": []}
+    done = venire("rubrics", "put", "-", "--name", "wrong", url=url, stdin=json.dumps(wrong))
+    assert done.returncode == 1
+    for place in ("body.kind", "body.instructions", "body.criteria"):
+        assert place in done.stderr
+
+
+def test_an_error_is_a_problem_document_for_pipes(url):
+    done = venire("quality", "--rubric", "nix", "--criterion", "x", "--json", url=url)
+    assert done.returncode == 1
+    assert said(done)["type"] == "/problems/not-found"
+    assert "'nix'" in done.stderr
+
+
+def test_wrong_anchors_are_a_finding_with_every_row(url, tmp_path):
+    rows = graded_by_people(2)
+    rows[0]["score"], rows[3]["annotator_type"] = 9, "gpt-4"
+    file = write_csv(tmp_path / "a.csv", rows)
+    done = venire("anchors", "upload", file, "--rubric", "help", "--set", "s", url=url)
+    assert done.returncode == 2
+    assert "row 1, score" in done.stderr
+    assert "row 4, annotator_type" in done.stderr
+    assert venire("anchors", "show", "s", url=url).returncode == 1
+
+
+def test_a_dry_run_stores_nothing(url, tmp_path):
+    file = write_csv(tmp_path / "a.csv", graded_by_people(2))
+    done = venire("anchors", "upload", file, "--rubric", "help", "--set", "dry", "--dry-run", url=url)
+    assert done.returncode == 0
+    assert "Nothing was stored" in done.stdout
+    assert said(venire("anchors", "list", "--json", url=url)) == []
+    verdicts = write_csv(tmp_path / "v.csv", recorded(2))
+    done = venire("verdicts", "import", verdicts, "--rubric", "help", "--dry-run", "--json", url=url)
+    assert said(done)["status"] == "checked"
+
+
+def test_a_mapping_says_which_column_is_which(url, tmp_path):
+    rows = [{**row, "rating": row.pop("score")} for row in graded_by_people(2)]
+    mapping = tmp_path / "m.json"
+    mapping.write_text(json.dumps({"columns": {"score": "rating"}}))
+    file = write_csv(tmp_path / "a.csv", rows)
+    command = ("anchors", "upload", file, "--rubric", "help", "--set", "dry", "--dry-run")
+    assert venire(*command, url=url).returncode == 2
+    assert venire(*command, "--mapping", mapping, url=url).returncode == 0
+
+
+def test_wrong_verdicts_are_a_finding(url, tmp_path):
+    rows = recorded(2)
+    rows[1]["score"] = 77
+    file = write_csv(tmp_path / "v.csv", rows)
+    done = venire("verdicts", "import", file, "--rubric", "help", url=url)
+    assert done.returncode == 2
+    assert "row 2, score" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_quality_is_a_table_for_people_and_json_for_pipes(calibrated):
+    command = ("quality", "--rubric", "help", "--criterion", "helpfulness")
+    lines = venire(*command, url=calibrated).stdout.splitlines()
+    assert lines[0].split() == [
+        "system",
+        "items",
+        "anchors",
+        "raw",
+        "corrected",
+        "95%",
+        "interval",
+        "n_eff",
+        "status",
+    ]
+    table = said(venire(*command, "--by", "system", "--by", "stratum.language", "--json", url=calibrated))
+    assert len(table["rows"]) == 6
+    assert table["simulated"] is False
+
+
+@pytest.mark.parametrize(
+    ("baseline", "candidate", "margin", "verdict", "code"),
+    [
+        ("bad", "good", 0.1, "better", 0),
+        ("good", "bad", 0.1, "worse", 2),
+        ("good", "like-good", 0.6, "equivalent", 0),
+        ("good", "like-good", 0.0, "inconclusive", 3),
+    ],
+)
+def test_a_comparison_speaks_by_its_exit_code(calibrated, baseline, candidate, margin, verdict, code):
+    about = ("--rubric", "help", "--criterion", "helpfulness", "--margin", margin)
+    done = venire(
+        "compare", *about, "--baseline", baseline, "--candidate", candidate, "--json", url=calibrated
+    )
+    assert (said(done)["verdict"], done.returncode) == (verdict, code)
+
+
+def test_the_bias_of_a_judge_is_told_in_sentences(calibrated):
+    done = venire("bias", "gpt-x", "--rubric", "help", "--groups", url=calibrated)
+    assert done.returncode == 0, done.stderr
+    assert "gpt-x grades" in done.stdout
+    assert "severity" in done.stdout
+    assert "adds to each language" in done.stdout
+
+
+def test_nothing_to_tell_of_a_judge_is_inconclusive(calibrated):
+    done = venire("bias", "nobody", "--rubric", "help", url=calibrated)
+    assert done.returncode == 3
+    assert "no verdicts" in done.stdout
+
+
+def test_calibrations_are_listed_and_shown(calibrated):
+    newest = said(venire("calibrations", "list", "--rubric", "help", "--json", url=calibrated))[0]
+    assert newest["status"] == "done"
+    done = venire("calibrations", "show", newest["calibration_id"], url=calibrated)
+    assert "fixed effects" in done.stdout
+    assert venire("calibrations", "show", "c_0000000000000", url=calibrated).returncode == 1
+
+
+def test_a_refused_calibration_is_a_finding(url):
+    venire("rubrics", "put", "-", "--name", "bare", url=url, stdin=json.dumps(RUBRIC))
+    done = venire("calibrate", "--rubric", "bare", "--wait", url=url)
+    assert done.returncode == 2
+    assert "refused" in done.stdout
+
+
+def test_the_same_import_twice_changes_nothing(calibrated, tmp_path):
+    file = write_csv(tmp_path / "v.csv", recorded())
+    done = venire("verdicts", "import", file, "--rubric", "help", "--json", url=calibrated)
+    assert (done.returncode, said(done)["repeated"]) == (0, True)
+
+
+def test_judges_are_listed_with_what_to_know_of_them(url):
+    done = venire("judges", "list", url=url)
+    assert "alder-1" in done.stdout
+    assert "simulated" in done.stdout
+
+
+def test_discovering_where_nothing_is_fails_in_words():
+    done = venire("judges", "discover", "http://127.0.0.1:9")
+    assert done.returncode == 1
+    assert "offers no models" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_probing_without_a_roster_says_what_is_missing(tmp_path: Path):
+    done = venire("judges", "probe")
+    assert done.returncode == 1
+    assert "--judges" in done.stderr
