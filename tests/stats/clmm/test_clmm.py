@@ -52,10 +52,8 @@ def test_row_terms_stay_finite_far_out():
     rows = row_terms(eta, category, np.zeros(20, dtype=int), alpha)
     for values in (rows.log_p, rows.first, rows.curvature, rows.third, rows.by_upper, rows.by_lower):
         assert np.isfinite(values).all()
-    near = np.abs(eta) <= 40
     total = np.exp(rows.log_p).reshape(5, 4).sum(axis=1)
     np.testing.assert_allclose(total[[1, 2, 3]], 1.0, rtol=1e-12)
-    assert near.any()
 
 
 def test_thresholds_and_their_increments_invert_each_other():
@@ -153,20 +151,15 @@ def test_a_category_that_never_occurs_is_too_little_data():
 
 
 def test_a_standard_deviation_of_zero_is_said_to_be_singular():
-    rng = np.random.default_rng(69)
-    n = 300
-    category = rng.permutation(np.arange(n) % 3)
-    group = np.argsort(np.argsort(rng.random(n))) % 5
     fit = fit_clmm(
-        category=np.tile([0, 1, 2], 100),
+        category=np.tile([0, 1, 2], 100),  # every group holds every category equally often
         categories=3,
-        X=rng.normal(size=n),
+        X=np.random.default_rng(69).normal(size=300),
         groups=[RandomTerm(name="g", codes=np.repeat(np.arange(100), 3) % 5)],
     )
     assert fit.component("g").sd[0] < 1e-3
     assert fit.singular
     assert np.isinf(fit.log_sd_se[0])
-    assert category.size == group.size
 
 
 def test_complete_separation_is_not_a_confident_number():
