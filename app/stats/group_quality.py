@@ -29,10 +29,9 @@ from app.stats.variances import Dispersions, moderated_dispersions
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
-_SLOPE_SD = (
-    0.5,
-    0.1,
-)  # of the between-group slope around 1; of mean length, per standard deviation of a unit's
+_SLOPE_SD = (0.25, 0.03)  # between groups: of the panel's slope around the units' one; of length
+_IDENTITY_SD = 0.3  # of the units' slope around 1: panel and people grade on one scale
+_LENGTH_SD = 0.03  # of length's effect around 0, per standard deviation of log length (0.12 of 1 to 5)
 
 
 class Basis(StrEnum):
@@ -317,29 +316,44 @@ def _group_covariates(
     human: Floats,
     groups: int,
 ) -> tuple[Floats, Floats]:
-    """(S, 1 or 2) covariates and (S,) prediction of the group means, from what is known without human grades.
+    """(S, 1 or 2) covariates and (S,) prediction of the group means, from panel scores and lengths.
 
-    The panel's group means are put on the human scale by one slope for all groups, the anchors' over all
-    groups divided by the panel's reliability (a unit's noise flattens it, a group mean has none); what is
-    wrong with that slope is for the between-group slope to find out.
+    One line for all groups: human grades on score and log length over all anchors, the score's slope divided
+    by the panel's reliability (a unit's noise flattens it, a group's mean has none) and drawn to 1, length's
+    to 0, as far as the anchors are unsure. How groups bend that line is for the between-group slopes to find.
     """
     score = prediction if panel_score is None else panel_score
-    mean = _group_mean(score, group, groups)
+    words = np.full(score.size, np.nan) if length is None else np.log1p(length)
+    spread = float(np.nanstd(words)) if np.isfinite(words).any() else 0.0
+    size = np.nan_to_num((words - np.nanmean(words)) / spread) if spread > 1e-6 else np.zeros(score.size)
     used = (group >= 0) & ~np.isnan(human) & ~np.isnan(score)
-    y, s = human[used], score[used]
-    slope = 0.0
-    if used.sum() >= 3 and s.var() > 1e-12:
-        slope = max(float(np.cov(y, s)[0, 1] / s.var(ddof=1)), 0.0)
-        if reliability is not None:
-            slope /= float(np.clip(np.nanmean(reliability[used]), 0.2, 1.0))
-    x = (y.mean() if y.size else 0.5) + slope * (mean - (s.mean() if s.size else 0.0))
-    columns = [x]
-    if length is not None and np.isfinite(length).any():
-        words = np.log1p(length)
-        spread = float(np.nanstd(words))
-        if spread > 1e-6:
-            columns.append(_group_mean(words, group, groups) / spread)
+    flat = (
+        float(np.clip(np.nanmean(reliability[used]), 0.2, 1.0))
+        if reliability is not None and used.any()
+        else 1.0
+    )
+    y, s, w = human[used], score[used], size[used]
+    slope, length_slope = _line(y, s, w, flat)
+    mean, mean_size = _group_mean(score, group, groups), _group_mean(size, group, groups)
+    origin = (y.mean(), s.mean(), w.mean()) if y.size else (0.5, 0.0, 0.0)
+    x = origin[0] + slope * (mean - origin[1]) + length_slope * (mean_size - origin[2])
+    columns = [slope * mean] if spread <= 1e-6 else [slope * mean, mean_size]
     return np.column_stack(columns), x
+
+
+def _line(y: Floats, score: Floats, size: Floats, reliability: float) -> tuple[float, float]:
+    """Slopes of the grade on score (disattenuated, not negative) and size, each drawn to its prior."""
+    if y.size < 5 or score.var() < 1e-12:
+        return 0.0, 0.0
+    x = np.column_stack([score - score.mean(), size - size.mean()])
+    gram = x.T @ x + np.diag([1e-9, 1e-9])
+    raw = np.linalg.solve(gram, x.T @ (y - y.mean()))
+    residual = y - y.mean() - x @ raw
+    noise = max(float(residual @ residual) / (y.size - 3), 1e-8) * np.diag(np.linalg.inv(gram))
+    variance = float(noise[0]) / reliability**2
+    slope = max(float(raw[0]) / reliability, 0.0)
+    slope = (slope / variance + 1.0 / _IDENTITY_SD**2) / (1.0 / variance + 1.0 / _IDENTITY_SD**2)
+    return slope, float(raw[1]) * _LENGTH_SD**2 / (_LENGTH_SD**2 + float(noise[1]))
 
 
 def _group_mean(values: Floats, group: NDArray[np.integer], groups: int) -> Floats:
