@@ -105,7 +105,7 @@ def service_process(environment: Mapping[str, str]) -> Iterator[ServiceProcess]:
         process.communicate(timeout=60)
 
 
-def wait_until_ready(url: str, process: "subprocess.Popen[str]", seconds: float = 30) -> None:
+def wait_until_ready(url: str, process: "subprocess.Popen[str]", seconds: float = 90) -> None:
     """Return once the service answers; RuntimeError with what it said if it stops before."""
     until = time.monotonic() + seconds
     while time.monotonic() < until:

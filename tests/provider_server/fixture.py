@@ -22,9 +22,10 @@ async def provider() -> AsyncIterator[Provider]:
 
 
 @contextlib.contextmanager
-def provider_process(port: int = 0) -> Iterator[str]:
+def provider_process(port: int = 0, keep: int = 200) -> Iterator[str]:
     """The provider server in its own process; its address, as ``http://127.0.0.1:PORT`` without a path."""
     command = [sys.executable, "-m", "tests.provider_server", "--port", str(port)]
+    command += ["--keep", str(keep)]
     environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, env=environment)
     try:

@@ -17,7 +17,7 @@ In its own process: ``python -m tests.provider_server --port 9000``, with ``GET 
 import asyncio
 import contextlib
 import time
-from collections import Counter, deque
+from collections import Counter, defaultdict, deque
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field, replace
 from email.utils import formatdate
@@ -63,13 +63,15 @@ class Model:
 class Provider:
     """What all connections share: models, counts, the last requests.
 
-    ``calls`` counts requests per model name that reached the server, also those that failed.
+    ``calls`` counts requests per model name that reached the server, also those that failed; ``billed``
+    the tokens per model and kind (input, output) of the replies that were sent whole.
     """
 
     def __init__(self, models: tuple[str, ...] = (), *, keep: int = 200) -> None:
         self.offered = models or ("llama-3.2-1b-instruct", "qwen2.5-0.5b-instruct", "house-model")
         self.models: dict[str, Model] = {}
         self.calls: Counter[str] = Counter()
+        self.billed: defaultdict[str, Counter[str]] = defaultdict(Counter)
         self.requests: deque[Request] = deque(maxlen=keep)
         self.connections = 0
         self.open: set[Connection] = set()
@@ -91,6 +93,7 @@ class Provider:
         """Forget counts, requests, faults and behaviours."""
         for counts in (self.calls, self.in_flight, self.most_in_flight):
             counts.clear()
+        self.billed.clear()
         self.requests.clear()
         self.models.clear()
 
@@ -129,12 +132,18 @@ class Provider:
         connection.busy_with = name
         fault = struck(model.faults) if model.faults else None
         if fault is None:
-            connection.send_after(model.behaviour.latency / 1000, self._plain(path, asked, model.behaviour))
+            reply = self._bill(name, self._plain(path, asked, model.behaviour))
+            connection.send_after(model.behaviour.latency / 1000, reply)
         else:
             self._strike(connection, path, headers, asked, model.behaviour, fault)
 
     def control(self, path: str, body: dict[str, Any]) -> Response:
-        """``/control``: counts; ``/control/reset``; ``/control/model`` ``{name, behaviour?, faults?}``."""
+        """``/control``: counts; ``/control/reset``; ``/control/model`` ``{name, behaviour?, faults?}``;
+        ``/control/requests``: every call that is kept, with its model and its body.
+        """
+        if path == "/control/requests":
+            kept = [{"model": r.body["model"], "body": r.body} for r in self.requests]
+            return Response(200, orjson.dumps(kept))
         if path == "/control/reset":
             self.reset()
         elif path == "/control/model":
@@ -144,6 +153,7 @@ class Provider:
             orjson.dumps(
                 {
                     "calls": dict(self.calls),
+                    "billed": {name: dict(tokens) for name, tokens in self.billed.items()},
                     "connections": self.connections,
                     "most_in_flight": dict(self.most_in_flight),
                     "last": [{"path": r.path, "body": r.body} for r in list(self.requests)[-10:]],
@@ -193,11 +203,12 @@ class Provider:
         fault: Fault,
     ) -> None:
         if fault.kind.isdigit():
-            connection.send(_status(path, headers, fault))
+            connection.send(self._bill(asked.model, _status(path, headers, fault)))
             return
         match fault.kind:
             case "slow":
-                connection.send_after(fault.number("ms", 1000) / 1000, self._plain(path, asked, behaviour))
+                late = self._bill(asked.model, self._plain(path, asked, behaviour))
+                connection.send_after(fault.number("ms", 1000) / 1000, late)
             case "hang":
                 pass
             case "trickle":
@@ -216,9 +227,16 @@ class Provider:
                 connection.send(Response(200, b"[1, 2]"))
             case _:
                 said = _spoiled(asked, behaviour, fault.kind)
-                connection.send(
-                    Response(200, orjson.dumps(protocols.reply(path, asked, said, behaviour.cached)))
-                )
+                reply = Response(200, orjson.dumps(protocols.reply(path, asked, said, behaviour.cached)))
+                connection.send(self._bill(asked.model, reply))
+
+    def _bill(self, model: str, reply: Response) -> Response:
+        """Count the tokens of a reply that is sent whole."""
+        usage = orjson.loads(reply.body).get("usage") or {}
+        billed = self.billed[model]
+        billed["input"] += usage.get("prompt_tokens", usage.get("input_tokens", 0))
+        billed["output"] += usage.get("completion_tokens", usage.get("output_tokens", 0))
+        return reply
 
 
 def _unsupported(asked: Asked, behaviour: Behaviour) -> tuple[int, str] | None:
@@ -313,10 +331,10 @@ def _without_marker(text: str) -> str:
 
 @contextlib.asynccontextmanager
 async def serving(
-    models: tuple[str, ...] = (), *, host: str = "127.0.0.1", port: int = 0
+    models: tuple[str, ...] = (), *, host: str = "127.0.0.1", port: int = 0, keep: int = 200
 ) -> AsyncIterator[Provider]:
     """Serve on the running event loop until the block ends; port 0 takes a free one."""
-    provider = Provider(models)
+    provider = Provider(models, keep=keep)
     loop = asyncio.get_running_loop()
     server = await loop.create_server(lambda: Connection(provider), host, port)
     provider.address = server.sockets[0].getsockname()[:2]
