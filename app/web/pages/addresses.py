@@ -19,7 +19,7 @@ def url(*parts: str, **query: str | int | float | Iterable[str] | None) -> str:
 
 
 def inside(address: str) -> str:
-    """``address`` if it is one of our pages, else the first page: where a browser may be sent after signing in."""
+    """``address`` if it is one of our pages, else the first: where signing in may lead."""
     plain = address.isascii() and address.isprintable() and "\\" not in address
     ours = address == "/ui" or address.startswith(("/ui/", "/ui?"))
     return address if plain and ours else "/ui"

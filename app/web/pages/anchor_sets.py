@@ -198,19 +198,20 @@ def _notes(found: AnchorSet) -> tuple[str, ...]:
     makeup, notes = found.makeup, []
     if makeup.units and makeup.double < 20:
         notes.append(
-            "Fewer than 20 answers have grades of two people, so the noise of one person's grade can hardly be told "
-            "from quality. Have some answers graded twice."
+            "Fewer than 20 answers have grades of two people, so the noise of one person's grade can hardly "
+            "be told from quality. Have some answers graded twice."
         )
     if len(makeup.annotators) == 1:
         notes.append("One person gave every grade: this set measures that person's taste.")
     if found.versions[0].grades and not makeup.blind:
         notes.append(
-            "No grade is marked as blind. If annotators saw system names or judges' scores, the set follows those."
+            "No grade is marked as blind. If annotators saw system names or judges' scores, the set follows "
+            "those."
         )
     if makeup.units and len(makeup.systems) < 5:
         notes.append(
-            f"{counted(len(makeup.systems), 'system has', 'systems have')} anchors: from 5 on it can be measured "
-            "whether judges see differences between systems as people do."
+            f"{counted(len(makeup.systems), 'system has', 'systems have')} anchors: from 5 on it can be "
+            "measured whether judges see differences between systems as people do."
         )
     return tuple(notes)
 

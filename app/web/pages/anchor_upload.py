@@ -330,8 +330,8 @@ def _ready(upload: AnchorUpload, draft: Draft) -> str:
         return f"Every row can be read. Storing makes the anchor set {draft.anchor_set} of {grades}."
     number = upload.set_version.version + 1
     if draft.replace:
-        return f"Every row can be read. Storing makes version {number} of {draft.anchor_set}, with these {grades} alone."
-    return f"Every row can be read. Storing makes version {number} of {draft.anchor_set}, with {grades} of this file."
+        return f"Every row can be read. Storing makes version {number} of {draft.anchor_set}: {grades} alone."
+    return f"Every row can be read. Storing makes version {number} of {draft.anchor_set}, adding {grades}."
 
 
 def _facts(upload: AnchorUpload) -> tuple[tuple[str, str], ...]:
@@ -354,9 +354,8 @@ def _fields(rubric: Rubric, header: Sequence[str], mapping: Mapping[str, Any]) -
             continue
         if not pairwise and name in ("scale_min", "scale_max"):
             continue
-        theirs = (
-            columns[name] if name in columns else (name if name in header and name not in constants else None)
-        )
+        by_name = name if name in header and name not in constants else None
+        theirs = columns.get(name, by_name)
         fields.append(
             ColumnField(
                 name=name,
@@ -383,7 +382,7 @@ def _strata(header: Sequence[str], mapping: Mapping[str, Any]) -> tuple[Option, 
 
 
 def _mapping_of(form: FormData) -> str:
-    """The form's fields as the JSON that `POST /anchors` takes as ``mapping``; unreadable JSON stays as it is."""
+    """The form's fields as the ``mapping`` of `POST /anchors`; JSON that cannot be read stays as it is."""
     columns: dict[str, str | None] = {}
     constants: dict[str, str] = {}
     for key, value in form.multi_items():

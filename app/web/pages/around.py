@@ -42,7 +42,7 @@ class ErrorPage:
 _ADVICE = {
     401: "Sign in with a key of your project.",
     403: "Sign in with a key that has the scope named above, or ask whoever keeps the keys.",
-    404: "It may have been renamed, or the address may be incomplete. The lists in the menu have what there is.",
+    404: "It may have been renamed, or the address may be incomplete. The menu's lists have what there is.",
     409: "Reload the page to see how things stand, then try again.",
     413: "Send a smaller file, or in parts.",
     500: "Nothing that was stored is lost. Try again; if it happens again, look into the service's log.",
@@ -68,7 +68,7 @@ class AroundPages:
         await self.app(scope, receive, answer.send)
 
     def _is_ours(self, headers: Headers) -> bool:
-        """Whether a browser says that one of our own pages sent this; programs without a browser say nothing."""
+        """Whether a browser says that one of our own pages sent this; other programs say nothing."""
         site = headers.get("sec-fetch-site")
         if site not in (None, "same-origin", "none"):
             return False

@@ -170,7 +170,9 @@ async def show_runs(
             may_schedule=may(request, Scope.ANCHORS),
             scheduled=None if scheduled is None else f"{counted(scheduled, 'calibration')} scheduled.",
             lines=tuple(_line(one) for one in page.items),
-            next_href=url("calibrations", rubric=rubric, cursor=page.next_cursor) if page.next_cursor else None,
+            next_href=url("calibrations", rubric=rubric, cursor=page.next_cursor)
+            if page.next_cursor
+            else None,
         ),
     )  # fmt: skip
 
@@ -280,8 +282,8 @@ def _facts(run: Calibration, model: Mapping[str, Any]) -> tuple[tuple[str, str],
 def _advice(run: Calibration) -> str | None:
     if run.status is RunStatus.REFUSED:
         return (
-            "Mend what is listed, most often by uploading more human grades, and calibrate again. Biases that "
-            "need no human grades are told all the same, on each judge's page."
+            "Mend what is listed, most often by uploading more human grades, and calibrate again. Biases "
+            "that need no human grades are told all the same, on each judge's page."
         )
     if run.status is RunStatus.FAILED:
         return "Schedule it again; if it fails again, the service's log says more."
@@ -307,7 +309,8 @@ def _gains(diagnostics: Mapping[str, Any]) -> tuple[tuple[str, str, str], ...]:
 def _counts(snapshot: Mapping[str, Any], diagnostics: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
     counts = snapshot.get("counts", {})
     names = (
-        ("verdicts", "Verdicts"), ("judged_units", "Answers or pairs judged"), ("human_grades", "Human grades"),
+        ("verdicts", "Verdicts"), ("judged_units", "Answers or pairs judged"),
+        ("human_grades", "Human grades"),
         ("graded_units", "Answers or pairs graded by people"), ("annotators", "Annotators"),
         ("prompts", "Prompts"), ("systems", "Systems"),
     )  # fmt: skip

@@ -91,8 +91,7 @@ def effect_chart(
         parts.append(f'<line class="interval" x1="{low:.1f}" x2="{high:.1f}" y1="{middle}" y2="{middle}"/>')
     parts.append(f'<circle class="estimate" cx="{axis.x(estimate):.1f}" cy="{middle}" r="5"/>')
     parts.append(f'<line class="axis" x1="{_PAD}" x2="{_WIDTH - _PAD}" y1="{floor_}" y2="{floor_}"/>')
-    for tick in axis.ticks:
-        parts.append(_tick(axis, tick, floor_, floor_ + 5, floor_ + 18))
+    parts += [_tick(axis, tick, floor_, floor_ + 5, floor_ + 18) for tick in axis.ticks]
     return _svg(48.0, "".join(parts))
 
 

@@ -98,7 +98,8 @@ async def show_comparison(
 ) -> Response:
     """The comparison that the address asks for."""
     chosen = await choose(services, caller, rubric, criterion)
-    assert chosen.version is not None and chosen.criterion is not None  # both were named, so found
+    assert chosen.version is not None  # both were named, so found
+    assert chosen.criterion is not None
     kind, scale = chosen.version.rubric.kind.value, chosen.criterion.scale
     can = await choices(services.quality, caller.project.id, rubric, criterion)
     wanted = [name for name in by or () if name]

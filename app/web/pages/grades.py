@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from typing import Annotated
 
 from fastapi import APIRouter, Query
@@ -235,16 +236,8 @@ def _results(grade: Grade) -> tuple[ResultLine, ...]:
     for criterion in rubric.criteria:
         raw: Sequence[PanelSummary | None] = grade.raw.get(criterion.name, ())
         calibrated = grade.calibrated.get(criterion.name, ())
-        for place in range(max(len(raw), len(calibrated))):
-            lines.append(
-                _result(
-                    criterion,
-                    rubric.kind,
-                    place,
-                    raw[place] if place < len(raw) else None,
-                    calibrated[place] if place < len(calibrated) else None,
-                )
-            )
+        both = zip_longest(raw, calibrated)
+        lines += [_result(criterion, rubric.kind, place, *one) for place, one in enumerate(both)]
     return tuple(lines)
 
 

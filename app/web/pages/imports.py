@@ -152,7 +152,8 @@ def _share(found: ImportProgress) -> float | None:
 
 def _facts(found: ImportProgress) -> tuple[tuple[str, str], ...]:
     rows = (
-        ("Rows read", found.rows_read), ("Rows in the file", found.rows_total), ("Rows stored", found.rows_stored),
+        ("Rows read", found.rows_read), ("Rows in the file", found.rows_total),
+        ("Rows stored", found.rows_stored),
         ("New verdicts", found.verdicts), ("There already", found.duplicates),
         ("Said otherwise before", found.contradictions), ("Unscored", found.unscored), ("Items", found.items),
         ("Judges", found.judges),

@@ -164,7 +164,7 @@ def _next_step(found: Overview, base: str) -> NextStep:
     if found.about is None:
         return NextStep(
             "Say what good means: put a rubric",
-            "A rubric tells judges and people what to grade and on which scale. Send one, and the project begins.",
+            "A rubric tells judges and people what to grade, and on which scale. Send one to begin.",
             (Link("What rubrics look like", "/ui/rubrics"),),
             _PUT_RUBRIC.format(base=base),
             "No data at hand? venire demo loads a simulated project with known truth in under a minute.",
@@ -186,8 +186,9 @@ def _bring_verdicts(one: CriterionStanding, base: str) -> NextStep:
 def _upload_anchors(one: CriterionStanding, base: str) -> NextStep:
     return NextStep(
         f"Upload human grades for {one.rubric}",
-        f"{counted(one.verdicts, 'verdict')} of {counted(one.judges, 'judge')} on {one.criterion}, and nobody knows "
-        "yet what people would have said. Have people grade a random sample, 60 answers or more, and upload it.",
+        f"{counted(one.verdicts, 'verdict')} of {counted(one.judges, 'judge')} on "
+        f"{one.criterion}, and nobody knows yet what people would have said. Have people grade "
+        "a random sample, 60 answers or more, and upload it.",
         (Link("Upload a file", url("anchor-sets", "upload", rubric=one.rubric)),),
         f"curl -s {base}/anchors -F rubric={_shell(one.rubric)} -F anchor_set=first -F file=@anchors.csv",
     )
@@ -196,8 +197,8 @@ def _upload_anchors(one: CriterionStanding, base: str) -> NextStep:
 def _calibrate(one: CriterionStanding, base: str) -> NextStep:
     return NextStep(
         f"Calibrate {one.rubric}",
-        f"{counted(one.human_grades, 'human grade')} and {counted(one.verdicts, 'verdict')} on {one.criterion} wait to "
-        "be brought together.",
+        f"{counted(one.human_grades, 'human grade')} and {counted(one.verdicts, 'verdict')} on "
+        f"{one.criterion} wait to be brought together.",
         (Link("Schedule a calibration", url("calibrations", rubric=one.rubric)),),
         f"curl -s {base}/calibrations -H 'content-type: application/json' "
         f'-d \'{{"rubric": "{_in_json(one.rubric)}"}}\'',
@@ -207,7 +208,7 @@ def _calibrate(one: CriterionStanding, base: str) -> NextStep:
 def _wait(one: CriterionStanding, base: str) -> NextStep:
     return NextStep(
         f"A calibration of {one.rubric} is on its way",
-        f"{one.criterion} is being fitted. Most take seconds; a million verdicts may take minutes. Reload to see.",
+        f"{one.criterion} is being fitted: seconds for most, minutes for a million verdicts. Reload to see.",
         (Link("Look at it", url("calibrations", one.run_id) if one.run_id else "/ui/calibrations"),),
         None,
     )
@@ -216,8 +217,8 @@ def _wait(one: CriterionStanding, base: str) -> NextStep:
 def _mend(one: CriterionStanding, base: str) -> NextStep:
     return NextStep(
         f"{one.criterion} ({one.rubric}) could not be calibrated",
-        "What the calibration lacks is listed with the run. Most often it is more human grades, of more prompts "
-        "or more systems.",
+        "What the calibration lacks is listed with the run. Most often it is human grades, of more "
+        "prompts or more systems.",
         (
             Link("What is missing", url("calibrations", one.run_id) if one.run_id else "/ui/calibrations"),
             Link("Upload more anchors", url("anchor-sets", "upload", rubric=one.rubric)),
@@ -243,8 +244,8 @@ def _recalibrate(one: CriterionStanding, base: str) -> NextStep:
 def _read(one: CriterionStanding, base: str) -> NextStep:
     return NextStep(
         "Read the results",
-        "Every criterion with verdicts and human grades is calibrated. See how the systems stand, and what each judge "
-        "is biased towards.",
+        "Every criterion with verdicts and human grades is calibrated. See how the systems stand, and what "
+        "each judge is biased towards.",
         (
             Link("Quality", url("quality", rubric=one.rubric, criterion=one.criterion)),
             Link("Judges", url("judges", rubric=one.rubric, criterion=one.criterion)),

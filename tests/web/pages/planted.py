@@ -29,7 +29,7 @@ POINTWISE = {
             "description": "How far the answer solves the user's problem.",
             "scale": {"min": 1, "max": 5, "step": 1},
         },
-        {"name": "tone", "description": "How the answer sounds.", "scale": {"labels": ["rude", "plain", "kind"]}},
+        {"name": "tone", "description": "How it sounds.", "scale": {"labels": ["rude", "plain", "kind"]}},
     ],
 }  # fmt: skip
 PAIRWISE = {

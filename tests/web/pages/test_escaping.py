@@ -1,6 +1,5 @@
 """Texts of others, shown on pages, stay texts: names, answers and rationales that try to be markup."""
 
-import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,7 +11,12 @@ from tests.web.pages.planted import table
 
 EVIL = "<script>alert(1)</script>"
 QUOTED = '"><img src=x onerror=alert(1)>'
-NAMES = {"rubric": "r <script>alert(1)", "criterion": f"c {QUOTED}", "judge": f"j/{EVIL}", "set": f"s {QUOTED}"}
+NAMES = {
+    "rubric": "r <script>alert(1)",
+    "criterion": f"c {QUOTED}",
+    "judge": f"j/{EVIL}",
+    "set": f"s {QUOTED}",
+}
 
 
 @pytest.fixture(scope="module")
@@ -30,13 +34,12 @@ def evil(service: RunningService) -> Iterator[tuple[httpx2.Client, dict[str, str
         sent = _post(client, "/verdicts", [judged])
         _post(client, "/anchors", [graded], anchor_set=NAMES["set"])
         body = {
-            "rubric": NAMES["rubric"], "prompt": EVIL, "context": QUOTED, "reference": EVIL, "item_id": QUOTED,
+            "rubric": NAMES["rubric"], "prompt": EVIL, "context": QUOTED, "reference": EVIL,
+            "item_id": QUOTED,
             "answers": [{"system": EVIL, "family": QUOTED, "text": f"{EVIL} </textarea> {QUOTED}"}],
             "strata": {EVIL: QUOTED},
         }  # fmt: skip
-        graded_here = client.post(
-            "/grade", content=json.dumps(body), headers={"content-type": "application/json"}
-        )
+        graded_here = client.post("/grade", json=body)
         assert graded_here.status_code == 200, graded_here.text
         yield client, {"import": sent["import_id"], "grade": graded_here.json()["grade_id"]}
 
