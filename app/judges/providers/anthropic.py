@@ -5,13 +5,12 @@ from collections.abc import Mapping
 from typing import Any
 
 import anthropic
-import httpx2
 import orjson
 
 from app.judges.call import CallingJudge, calling_judge
 from app.judges.completion import Completion, TokenCount
 from app.judges.config import JudgeConfig
-from app.judges.connections import LIMITS, TIMEOUT
+from app.judges.connections import LIMITS, TIMEOUT, JsonPost
 from app.judges.failures import broken, misshapen, read_json, refused, whole
 from app.judges.lines import Lines
 from app.judges.params import read_params
@@ -42,7 +41,7 @@ class AnthropicMessages:
     """One model behind ``POST /v1/messages``. Temperature goes along only where it is configured."""
 
     def __init__(self, client: anthropic.AsyncAnthropic, config: JudgeConfig) -> None:
-        self._client, self._secret = client, config.api_key or ""
+        self._post, self._secret = JsonPost(client, "/v1/messages"), config.api_key or ""
         self._abilities, rest = read_params(config)
         self._output_config = rest.pop("output_config", {})  # effort stands beside the format
         self._fixed = {**rest, "model": config.model, "max_tokens": self._abilities.max_output_tokens}
@@ -55,13 +54,11 @@ class AnthropicMessages:
     async def complete(self, prompt: Prompt) -> Completion:
         """See `app.judges.completion.Wire.complete`."""
         try:
-            response = await self._client.post(
-                "/v1/messages", cast_to=httpx2.Response, content=orjson.dumps(self._body(prompt))
-            )
-        except anthropic.APIStatusError as error:
-            raise refused(error.response, secret=self._secret, now=time.time()) from None
+            response = await self._post(orjson.dumps(self._body(prompt)))
         except Exception as error:
             raise broken(error, secret=self._secret) from None
+        if response.is_error:
+            raise refused(response, secret=self._secret, now=time.time())
         payload = read_json(response, secret=self._secret)
         try:
             return _read(payload)

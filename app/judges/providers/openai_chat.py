@@ -4,13 +4,13 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-import httpx2
 import openai
 import orjson
 
 from app.judges.call import CallingJudge, calling_judge
 from app.judges.completion import Completion, TokenCount
 from app.judges.config import JudgeConfig
+from app.judges.connections import JsonPost
 from app.judges.failures import broken, misshapen, read_json, refused, whole
 from app.judges.lines import Lines
 from app.judges.openai_shapes import connect, read_token
@@ -32,7 +32,7 @@ class OpenAIChat:
     """
 
     def __init__(self, client: openai.AsyncOpenAI, config: JudgeConfig) -> None:
-        self._client, self._secret = client, config.api_key or ""
+        self._post, self._secret = JsonPost(client, "/chat/completions"), config.api_key or ""
         self._abilities, rest = read_params(config)
         longest = "max_completion_tokens" if config.provider == "openai" else "max_tokens"
         self._fixed: dict[str, Any] = {"model": config.model, longest: self.max_output_tokens, **rest}
@@ -47,13 +47,11 @@ class OpenAIChat:
     async def complete(self, prompt: Prompt) -> Completion:
         """See `app.judges.completion.Wire.complete`."""
         try:
-            response = await self._client.post(
-                "/chat/completions", cast_to=httpx2.Response, content=orjson.dumps(self._body(prompt))
-            )
-        except openai.APIStatusError as error:
-            raise refused(error.response, secret=self._secret, now=time.time()) from None
+            response = await self._post(orjson.dumps(self._body(prompt)))
         except Exception as error:
             raise broken(error, secret=self._secret) from None
+        if response.is_error:
+            raise refused(response, secret=self._secret, now=time.time())
         payload = read_json(response, secret=self._secret)
         try:
             return _read(payload)
