@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 from app.access.keys import Caller
 from app.anchoring.anchor_sets import AnchorSet, anchor_set
-from app.domain.anchors import AnchorSetVersion
+from app.domain.anchors import SIMULATED_PEOPLE, AnchorSetVersion
 from app.domain.projects import Scope
 from app.web.callers import needs
 from app.web.pages.addresses import url
@@ -196,6 +196,8 @@ def _share(part: int, whole: int) -> str:
 
 def _notes(found: AnchorSet) -> tuple[str, ...]:
     makeup, notes = found.makeup, []
+    if any(one.type == SIMULATED_PEOPLE for one in makeup.annotators):
+        notes.append("Simulated people gave grades in this set: nothing that rests on it is a measurement.")
     if makeup.units and makeup.double < 20:
         notes.append(
             "Fewer than 20 answers have grades of two people, so the noise of one person's grade can hardly "

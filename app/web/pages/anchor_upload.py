@@ -66,6 +66,11 @@ MEANINGS = {
     "answer_a": "text of A",
     "answer_b": "text of B",
 }
+# What is advised to scripts, and what to people at the form.
+_OF_SCRIPTS = (
+    "add the column, or name it in mapping.columns or mapping.constants",
+    "choose its column below, or give one value for every row",
+)
 _FIRST = {
     False: ("item_id", "prompt", "system", "answer", "criterion", "score", "annotator", "annotator_type"),
     True: (
@@ -434,7 +439,7 @@ def _wrong(one: Problem) -> Wrong:
     where = ", ".join(
         part for part in (f"row {one.row}" if one.row else "", one.column or "", one.path or "") if part
     )
-    return Wrong(where, one.problem, "" if one.value is None else str(one.value)[:200])
+    return Wrong(where, one.problem.replace(*_OF_SCRIPTS), "" if one.value is None else str(one.value)[:200])
 
 
 def _words(one: Problem) -> str:
