@@ -161,10 +161,4 @@ def test_a_unit_that_no_judge_scored_counts_as_its_groups_mean():
 def test_no_units_at_all_is_insufficient_data():
     none = np.zeros(0, int)
     with pytest.raises(InsufficientData):
-        rectified_means(
-            group=np.zeros(0, int),
-            prompt=np.zeros(0, int),
-            prediction=np.zeros(0),
-            human=np.zeros(0),
-            groups=1,
-        )
+        rectified_means(group=none, prompt=none, prediction=np.zeros(0), human=np.zeros(0), groups=1)
