@@ -1,5 +1,6 @@
 """Around every request: its size, its time, and what becomes of an error that nobody expected."""
 
+from collections.abc import Iterable
 from time import perf_counter
 
 import structlog
@@ -10,6 +11,8 @@ from app.web.errors import INTERNAL, TOO_LARGE, problem_response
 from app.web.metrics import Metrics
 
 log = structlog.get_logger(__name__)
+
+_NOSNIFF = (b"x-content-type-options", b"nosniff")
 
 
 class ObserveRequests:
@@ -28,6 +31,7 @@ class ObserveRequests:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
+                message = {**message, "headers": _as_declared(message["headers"])}
             await send(message)
 
         try:
@@ -81,6 +85,12 @@ class LimitBodies:
 
     def _limit(self, path: str) -> int:
         return next((limit for start, limit in self.larger.items() if path.startswith(start)), self.default)
+
+
+def _as_declared(headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+    """The headers, with the one that keeps a browser from taking an answer for another kind than it says."""
+    kept = [header for header in headers if header[0].lower() != _NOSNIFF[0]]
+    return [*kept, _NOSNIFF]
 
 
 def _too_large(limit: int) -> str:
