@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Path, Query
 from pydantic import Field
 
 from app.access.keys import Caller
@@ -133,7 +133,7 @@ class BiasOut(Answered):
     "/judges/{name:path}/bias", summary="A judge's biases, relative to people", responses=documented(404, 422)
 )
 async def get_bias(
-    name: str,
+    name: Annotated[str, Path(description="The judge's name.", examples=["gpt-x"])],
     caller: Reader,
     services: Served,
     rubric: Annotated[str, Query(description="The rubric under which it judged.", examples=["helpfulness"])],
