@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from app.judges.config import JudgeConfig
     from app.judges.discover import ProbeResult, Proposal
 
+_PATIENCE = 8  # times its latency in the probe, when nothing else was asked of it
+
 
 def add(commands: Commands, wiring: Wiring) -> None:
     """``discover`` and ``probe`` talk to model servers, not to the service."""
@@ -146,7 +148,9 @@ def _tell(
             said.append("The family is a guess: models of one lineage must share it.")
         if results is not None:
             result = results[number_]
-            config = probed(config, result) if result.works else replace(config, enabled=False)
+            config = (
+                _with_time(probed(config, result), result) if result.works else replace(config, enabled=False)
+            )
             said.append(f"Probed: {result.sentence()}.")
         configs.append(config)
         comments[config.name] = "\n".join(said)
@@ -166,6 +170,16 @@ def _tell(
     _write(arguments.write, text, [c.name for c in configs])
     output.note(f"{len(configs)} judge{'s' * (len(configs) != 1)} written to {arguments.write}; "
                 "check the families, then: VENIRE_JUDGES=" + str(arguments.write))  # fmt: skip
+
+
+def _with_time(config: "JudgeConfig", result: "ProbeResult") -> "JudgeConfig":
+    """A slow model gets the time that several of its answers take, one waiting for the other."""
+    from dataclasses import replace
+    from math import ceil
+
+    return replace(
+        config, timeout_s=max(config.timeout_s, float(ceil(_PATIENCE * (result.latency_ms or 0) / 1000)))
+    )
 
 
 def _write(path: Path, text: str, names: list[str]) -> None:

@@ -10,16 +10,13 @@ def test_a_rubric_is_put_once_and_shown(url, rubric_file):
     again = venire("rubrics", "put", rubric_file, url=url)
     assert (again.returncode, again.stdout) == (0, "help, version 1: nothing has changed\n")
     assert said(venire("rubrics", "show", "help", "--json", url=url))["version"] == 1
-    assert [one["name"] for one in said(venire("rubrics", "list", "--json", url=url))] == ["help"]
+    assert "help" in [one["name"] for one in said(venire("rubrics", "list", "--json", url=url))]
 
 
 def test_a_rubric_may_come_from_stdin_under_a_name(url):
-    done = venire("rubrics", "put", "-", "--name", "from stdin/1", url=url, stdin=json.dumps(RUBRIC))
+    done = venire("rubrics", "put", "-", "--name", "from stdin", url=url, stdin=json.dumps(RUBRIC))
     assert done.returncode == 0, done.stderr
-    assert venire("rubrics", "show", "from stdin/1", url=url).returncode in (
-        0,
-        1,
-    )  # a slash needs an encoded path
+    assert venire("rubrics", "show", "from stdin", url=url).returncode == 0
 
 
 def test_a_wrong_rubric_is_told_everything_that_is_wrong(url):
@@ -60,7 +57,7 @@ def test_a_dry_run_stores_nothing(url, tmp_path):
 
 
 def test_a_mapping_says_which_column_is_which(url, tmp_path):
-    rows = [{**row, "rating": row.pop("score")} for row in graded_by_people(2)]
+    rows = [{"rating": row.pop("score"), **row} for row in graded_by_people(2)]
     mapping = tmp_path / "m.json"
     mapping.write_text(json.dumps({"columns": {"score": "rating"}}))
     file = write_csv(tmp_path / "a.csv", rows)

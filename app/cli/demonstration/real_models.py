@@ -22,7 +22,7 @@ RUBRIC, CORRECTNESS = (
     Criterion("correctness", "Which answer is factually right?", Scale(-1, 1, 1)),
 )
 _NEEDS_NO_PEOPLE = ("position", "order_flips", "unscored_rate")
-_AT_ONCE = 4
+_AT_ONCE, _AT_ONCE_LOCAL = 4, 1  # grades; a server of one's own mostly answers one call after the other
 
 _FACTS = """\
 What is the capital of France?|The capital of France is Paris.|The capital of France is Madrid.
@@ -107,8 +107,9 @@ async def run(
     await put_rubric(
         service, RUBRIC, "pairwise", (CORRECTNESS,), "Say which of the two answers is factually correct."
     )
+    at_once = _AT_ONCE_LOCAL if any(judge["base_url"] for judge in judges) else _AT_ONCE
     requests = list(_requests(min(questions, MOST), seed, min(families, 3)))
-    grades = await grade_all(service, requests, counting("comparing pairs, in both orders"), _AT_ONCE)
+    grades = await grade_all(service, requests, counting("comparing pairs, in both orders"), at_once)
     say("graded; fitting what needs no people")
     queued = await service.post("/calibrations", {"rubric": RUBRIC})
     await wait_for(service, [run["calibration_id"] for run in queued["calibrations"]])
