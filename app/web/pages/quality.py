@@ -40,6 +40,7 @@ router = APIRouter(include_in_schema=False)
 Reader = Annotated[Caller, needs(Scope.READ)]
 
 MOST_SHOWN = 200
+MOST_RAW = 100_000  # verdicts that a page adds up itself, while no calibration has
 LEVELS = ("0.8", "0.9", "0.95", "0.99")
 ORDERS = {"name": "Name", "corrected": "Corrected score", "anchors": "Number of anchors"}
 
@@ -100,7 +101,10 @@ class CompareForm:
 
 @dataclass(frozen=True, slots=True)
 class QualityPage:
-    """The whole page. ``table`` is None where there is no rubric yet, or what was asked cannot be shown."""
+    """The whole page. ``table`` is None where there is no rubric yet, or what was asked cannot be shown.
+
+    ``waiting`` says how much there is where it is too much to add up without a calibration.
+    """
 
     title: str
     rubric: str | None
@@ -109,6 +113,7 @@ class QualityPage:
     facts: tuple[tuple[str, str], ...]
     warnings: tuple[str, ...]
     refused: tuple[str, ...]
+    waiting: str | None
     table: Table | None
     compare: CompareForm | None
     calibration_href: str | None
@@ -139,10 +144,12 @@ async def show_quality(
     can = await choices(services.quality, project.id, name, chosen.criterion.name)
     refused: tuple[str, ...] = ()
     table: QualityTable | None = None
+    waiting = can.verdicts is not None and can.verdicts > MOST_RAW
     try:
-        table = await services.quality.table(
-            project.id, rubric=name, criterion=chosen.criterion.name, by=groups, level=level
-        )
+        if not waiting:
+            table = await services.quality.table(
+                project.id, rubric=name, criterion=chosen.criterion.name, by=groups, level=level
+            )
     except BadInput as bad:
         refused = tuple(f"{one.value}: {one.problem}" for one in bad.problems) or (bad.summary,)
     page = QualityPage(
@@ -153,6 +160,7 @@ async def show_quality(
         facts=() if table is None else _facts(table),
         warnings=() if table is None else tuple(map(sentence, table.warnings)),
         refused=tuple(map(sentence, refused)),
+        waiting=f"{count(can.verdicts)} verdicts are on record" if waiting else None,
         table=None if table is None or not table.rows else _table(table, groups, order),
         compare=_compare_form(chosen, can),
         calibration_href=url("calibrations", table.calibration_id)
@@ -165,7 +173,7 @@ async def show_quality(
 
 
 def _empty() -> QualityPage:
-    return QualityPage("Quality", None, None, None, (), (), (), None, None, None, None, None)
+    return QualityPage("Quality", None, None, None, (), (), (), None, None, None, None, None, None)
 
 
 def _about(rubric: str, criterion: str) -> str:

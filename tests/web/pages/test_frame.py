@@ -236,3 +236,13 @@ def test_an_old_waiting_upload_is_gone(plain: httpx2.Client, service: RunningSer
     made = drafts.now() - timedelta(hours=7)
     about.write_text(text.replace(text.split('"created_at": "')[1].split('"')[0], made.isoformat()))
     assert plain.get(sent.headers["location"]).status_code == 404
+
+
+def test_a_crash_is_a_page_that_tells_nothing_of_the_inside(
+    plain: httpx2.Client, service: RunningService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(service.app.state.services, "roster_report", None)
+    response = plain.get("/ui/judges")
+    assert response.status_code == 500
+    assert "Nothing that was stored is lost" in response.text
+    assert "NoneType" not in response.text
