@@ -4,7 +4,6 @@ Columns hold few distinct values over many rows, so each is read once and rememb
 makes a million rows a matter of seconds.
 """
 
-import json
 import math
 import re
 from collections.abc import Callable, Hashable, Iterable
@@ -15,7 +14,7 @@ from app.anchoring.mapping import text_of
 from app.anchoring.provenance import names_a_model, source_is_a_model
 from app.anchoring.table import Cell
 from app.domain.anchors import SIMULATED_PEOPLE
-from app.domain.judging import UnscoredReason
+from app.domain.judging import UnscoredReason, canonical_params
 
 _REMEMBERED = 20_000
 _NAME_LENGTH = 400
@@ -171,13 +170,9 @@ def params(cell: Cell) -> str:
     found = text_of(cell)
     if "\0" in found or len(found) > 10_000:
         raise WrongCell("is no set of parameters")
-    if not found:
-        return "{}"
-    if not found.startswith("{"):
-        return json.dumps({"setting": found}, ensure_ascii=False, separators=(",", ":"))
     try:
-        return json.dumps(json.loads(found), sort_keys=True, ensure_ascii=False, separators=(",", ":"))
-    except (ValueError, RecursionError) as error:
+        return canonical_params(found)
+    except ValueError as error:
         raise WrongCell("begins like JSON but is not") from error
 
 

@@ -27,6 +27,26 @@ class JudgeVersion:
         return sha256(key.encode()).hexdigest()[:12]
 
 
+def canonical_params(written: str) -> str:
+    """A judge's recorded parameters as canonical JSON; a plain word becomes ``{"setting": word}``.
+
+    The same wherever verdicts come from, as the parameters are part of a judge's identity.
+
+    Raises
+    ------
+    ValueError
+        If they begin like JSON but are not.
+    """
+    if not written:
+        return "{}"
+    if not written.startswith("{"):
+        return json.dumps({"setting": written}, ensure_ascii=False, separators=(",", ":"))
+    try:
+        return json.dumps(json.loads(written), sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+
+
 class UnscoredReason(StrEnum):
     """Why a seat gave no verdict."""
 

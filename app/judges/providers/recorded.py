@@ -10,7 +10,7 @@ from math import isfinite
 from pathlib import Path
 from typing import TextIO
 
-from app.domain.judging import JudgeVersion, Reply, Score, Unscored, UnscoredReason
+from app.domain.judging import JudgeVersion, Reply, Score, Unscored, UnscoredReason, canonical_params
 from app.domain.problems import BadInput, Problem
 from app.domain.rubrics import Criterion, RubricKind
 from app.judges.config import JudgeConfig
@@ -118,7 +118,12 @@ def recorded_judge(config: JudgeConfig) -> RecordedJudge:
     chosen = str(params.get("judge_params", next(iter(settings)) if len(settings) == 1 else ""))
     if chosen not in settings:
         raise BadInput(f"{config.name!r} has no verdicts", [_no_such(config.name, settings, by_judge)])
-    version = JudgeVersion(config.family, config.name, config.model, chosen)
+    try:
+        params_of_record = canonical_params(chosen)
+    except ValueError:
+        problem = Problem("begins like JSON but is not", "params.judge_params", value=chosen)
+        raise BadInput(f"the settings of {config.name!r} cannot be read", [problem]) from None
+    version = JudgeVersion(config.family, config.name, config.model, params_of_record)
     return RecordedJudge(version, settings[chosen])
 
 

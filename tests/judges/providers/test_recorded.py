@@ -158,7 +158,7 @@ async def test_one_of_several_settings_of_a_judge_must_be_chosen(file):
 def test_a_recorded_judge_has_the_identity_of_imported_verdicts(file):
     assert recorded_judge(config(file)).version == JudgeVersion("f", "old", "old", "{}", "", simulated=False)
     renamed = config(file, "mine", judge="cot", judge_params="a")
-    assert recorded_judge(renamed).version == JudgeVersion("f", "mine", "mine", "a")
+    assert recorded_judge(renamed).version == JudgeVersion("f", "mine", "mine", '{"setting":"a"}')
 
 
 def test_a_judge_that_the_file_does_not_know_is_a_problem(file):
