@@ -17,8 +17,8 @@ _PREFIX = "VENIRE_"
 _TESTS, _CLIENTS = "VENIRE_TEST_", {"VENIRE_URL", "VENIRE_KEY"}  # not for the service
 _SHORTEST_PEPPER = 16
 _DATABASES = {
-    "sqlite": "sqlite+aiosqlite",
-    "sqlite+aiosqlite": "sqlite+aiosqlite",
+    "sqlite": "sqlite",
+    "sqlite+aiosqlite": "sqlite",  # the name its users know; it runs on threads of our own
     "postgresql": "postgresql+asyncpg",
     "postgres": "postgresql+asyncpg",
     "postgresql+asyncpg": "postgresql+asyncpg",
@@ -204,7 +204,7 @@ def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:
     if problems:
         raise BadInput("the settings cannot be used", problems)
     values["data_dir"] = data_dir
-    values["database_url"] = values["database_url"] or f"sqlite+aiosqlite:///{data_dir.absolute()}/venire.db"
+    values["database_url"] = values["database_url"] or f"sqlite:///{data_dir.absolute()}/venire.db"
     return Settings(**values, unknown=unknown_variables(environment))
 
 

@@ -11,7 +11,7 @@ TABLE = Path(__file__).parents[1] / "docs" / "settings.md"
 def test_without_any_variable_the_service_has_all_it_needs():
     settings = read_settings({})
     assert (settings.host, settings.port) == ("127.0.0.1", 8000)
-    assert settings.database_url == f"sqlite+aiosqlite:///{Path('data').absolute()}/venire.db"
+    assert settings.database_url == f"sqlite:///{Path('data').absolute()}/venire.db"
     assert settings.judges is None
     assert settings.key_pepper is None
 
@@ -47,7 +47,7 @@ def test_a_data_directory_that_is_a_file_is_a_mistake(tmp_path):
 @pytest.mark.parametrize(
     ("given", "read"),
     [
-        ("sqlite:///x.db", "sqlite+aiosqlite:///x.db"),
+        ("sqlite:///x.db", "sqlite:///x.db"),
         ("postgresql://u:p@h/d", "postgresql+asyncpg://u:p@h/d"),
         ("postgres://u:p@h/d", "postgresql+asyncpg://u:p@h/d"),
     ],
