@@ -17,7 +17,7 @@ from app.cli.wiring import Commands, Wiring
 if TYPE_CHECKING:
     from app.judges.planted_effects import Effects
 
-_PROMPTS = 60
+_PROMPTS, _FEWEST = 60, 25  # with fewer a calibration would be refused, or tell nothing
 
 
 def add(commands: Commands, wiring: Wiring) -> None:
@@ -34,7 +34,10 @@ def add(commands: Commands, wiring: Wiring) -> None:
         "--judges", type=existing_file, metavar="FILE", help="a judges.toml: ask these models"
     )
     parser.add_argument(
-        "--prompts", type=whole(10, 400), metavar="N", help=f"size (default: {_PROMPTS}; with --judges: 30)"
+        "--prompts",
+        type=whole(_FEWEST, 400),
+        metavar="N",
+        help=f"size, at least {_FEWEST} (default: {_PROMPTS}; with --judges: 30)",
     )
     parser.add_argument(
         "--seed", type=whole(0, 10**9), default=1, metavar="N", help="of the world (default: 1)"

@@ -76,6 +76,7 @@ def main(wiring: Wiring, argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
     except KeyboardInterrupt:
+        output.note("interrupted")
         return 130
     return code
 
