@@ -93,7 +93,7 @@ def build_services(settings: Settings, roster: Roster) -> tuple[Services, Callba
         secret=keys.signing_secret,
     )
     rubrics = Rubrics(database)
-    calibrated_scores = CalibratedScores(database, clock=monotonic)
+    calibrated_scores, quality = CalibratedScores(database, clock=monotonic), Quality(database)
     grading = Grading(
         database,
         roster,
@@ -109,7 +109,7 @@ def build_services(settings: Settings, roster: Roster) -> tuple[Services, Callba
     metrics.gauge("background_tasks", "Work that nobody waits for.", lambda: len(background))
     calibrating = CalibrationRunner(
         database,
-        ended=_calibrated(calibrated_scores, metrics),
+        ended=_calibrated(calibrated_scores, quality, metrics, background),
         broke=lambda error: log.error("the queue of calibrations cannot be read", exc_info=error),
     )
     services = Services(
@@ -125,7 +125,7 @@ def build_services(settings: Settings, roster: Roster) -> tuple[Services, Callba
             simulated_people=roster.simulated,
         ),
         imports=Imports(database),
-        quality=Quality(database),
+        quality=quality,
         roster_report=RosterReport(database, roster),
         metrics=metrics,
         background=background,
@@ -255,13 +255,20 @@ def command_line() -> None:
     sys.exit(main(Wiring(options, serve, open_app, upgrade_database, os.environ)))
 
 
-def _calibrated(scores: CalibratedScores, metrics: Metrics) -> Ended:
-    """What follows a calibration's end: grades look for it, and it is counted."""
+def _calibrated(
+    scores: CalibratedScores, quality: Quality, metrics: Metrics, background: Background
+) -> Ended:
+    """What follows a calibration's end: grades look for it, its frame is read before it is asked for, and it
+    is counted."""
 
     def ended(run: CalibrationRun, status: RunStatus, seconds: float) -> None:
         scores.forget(run.project_id)
         metrics.fit(status.value, seconds)
         about = run.calibration
+        if status is RunStatus.DONE:
+            background.start(
+                quality.ready(run.project_id, about.rubric, about.criterion), f"frame of {about.rubric}"
+            )
         log.info(
             "calibration", rubric=about.rubric, criterion=about.criterion, status=status, seconds=seconds
         )
