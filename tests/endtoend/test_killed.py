@@ -70,7 +70,8 @@ async def _grade_until_killed(service: ServiceProcess) -> Told:
     return told
 
 
-def _rows(url: str, query: str) -> list[Any]:
+def read_rows(url: str, query: str) -> list[Any]:
+    """What the database answers, read behind the service's back."""
     if not url.startswith("sqlite"):
         return asyncio.run(_rows_of_postgresql(url, query))
     with contextlib.closing(sqlite3.connect(url.removeprefix("sqlite:///"))) as connection:
@@ -124,13 +125,13 @@ def test_what_was_answered_is_there_and_what_was_asked_is_on_record(
         assert len(told.answered) >= ANSWERED_BEFORE
         assert told.broken > 0
 
-        seats = _rows(database, SEATS)
+        seats = read_rows(database, SEATS)
         on_record = {(item, judge_name) for _, item, _, judge_name, _ in seats}
         for call in calls:
             item = re.search(r"<(\d+)>", json.dumps(call["body"]))
             assert item is not None
             assert (f"item-{item[1]}", call["model"]) in on_record
-        verdicts = {(item, judge_name): value for item, judge_name, value in _rows(database, VERDICTS)}
+        verdicts = {(item, judge_name): value for item, judge_name, value in read_rows(database, VERDICTS)}
         status = {item: state for _, item, state, _, _ in seats}
         for grade in told.answered:
             assert status[grade["item_id"]] == "complete"
@@ -160,7 +161,7 @@ def test_what_was_answered_is_there_and_what_was_asked_is_on_record(
             assert client.post("/grade", json=body).json()["status"] == "complete"
         after = httpx2.get(f"{provider}/control").json()["calls"]
         assert sum(after.values()) == sum(before.values()) + 3  # nobody was asked a second time
-    left = _rows(database, "SELECT status, count(*) FROM grades GROUP BY status")
+    left = read_rows(database, "SELECT status, count(*) FROM grades GROUP BY status")
     assert dict(left).keys() == {"complete", "failed"}
     silent = "SELECT count(*) FROM verdicts WHERE (value IS NULL) <> (unscored >= 0)"
-    assert _rows(database, silent)[0][0] == 0
+    assert read_rows(database, silent)[0][0] == 0

@@ -1,0 +1,80 @@
+"""Callers that hang up, and callers that come again after the service was killed under them."""
+
+import contextlib
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+
+from tests.endtoend.rosters import PROTOCOLS, judge, settings_for
+from tests.endtoend.test_killed import read_rows
+from tests.provider_server.fixture import provider_process
+from tests.running_service import POINTWISE, service_process
+
+CALLERS = 12
+
+
+def body(prompt: str) -> dict[str, Any]:
+    return {"rubric": "point", "prompt": prompt, "answers": [{"system": "bot", "text": "Press it."}]}
+
+
+@pytest.fixture
+def slow(tmp_path: Path):
+    """Settings of a service whose judges take a second."""
+    with provider_process() as url:
+        models = [f"{protocol}-slow,latency=1000" for protocol in PROTOCOLS]
+        roster = [judge(p, p, p, m, url) for p, m in zip(PROTOCOLS, models, strict=True)]
+        yield settings_for(tmp_path, roster)
+
+
+def test_a_caller_who_hangs_up_loses_the_answer_but_not_the_grade(slow, tmp_path: Path) -> None:
+    with service_process(slow) as service:
+        httpx2.put(f"{service.url}/rubrics/point", json=POINTWISE, timeout=30)
+
+        def hang_up(k: int) -> None:
+            with contextlib.suppress(httpx2.TimeoutException):
+                httpx2.post(f"{service.url}/grade", json=body(f"How {k}?"), timeout=0.4)
+
+        with ThreadPoolExecutor(CALLERS) as pool:
+            list(pool.map(hang_up, range(CALLERS)))
+        until = time.monotonic() + 30
+        while True:
+            stored = dict(
+                read_rows(
+                    f"sqlite:///{tmp_path / 'venire.db'}",
+                    "SELECT status, count(*) FROM grades GROUP BY status",
+                )
+            )
+            if "pending" not in stored or time.monotonic() > until:
+                break
+            time.sleep(0.2)
+        assert stored.keys() == {"complete"}
+        metrics = httpx2.get(f"{service.url}/metrics", timeout=30).text
+    assert "venire_grades_in_flight 0.0" in metrics
+    assert 'status="500"' not in metrics
+
+
+def test_a_key_whose_first_request_died_with_the_service_is_answered_the_second_time(slow) -> None:
+    headers = {"Idempotency-Key": "once"}
+    with service_process(slow) as service:
+        httpx2.put(f"{service.url}/rubrics/point", json=POINTWISE, timeout=30)
+        with ThreadPoolExecutor(1) as pool:
+            first = pool.submit(
+                httpx2.post, f"{service.url}/grade", json=body("How?"), headers=headers, timeout=30
+            )
+            time.sleep(0.6)
+            service.kill()
+            with pytest.raises(httpx2.TransportError):
+                first.result()
+    with service_process(slow) as service:
+        again = [
+            httpx2.post(f"{service.url}/grade", json=body("How?"), headers=headers, timeout=30)
+            for _ in range(2)
+        ]
+        assert [response.status_code for response in again] == [200, 200]
+        assert again[0].json()["status"] == "complete"
+        assert again[1].json() == again[0].json()
+        assert again[1].headers["idempotency-replayed"] == "true"
