@@ -7,6 +7,7 @@ told and with the calls that reached the provider, whose server outlives it.
 import asyncio
 import contextlib
 import json
+import os
 import re
 import sqlite3
 from collections import defaultdict
@@ -104,7 +105,7 @@ def test_what_was_answered_is_there_and_what_was_asked_is_on_record(
     database = f"sqlite:///{tmp_path / 'venire.db'}"
     if backend == "postgresql":
         server: PostgreSQL = request.getfixturevalue("postgresql_server")
-        name = f"venire_killed_{id(tmp_path)}"
+        name = f"venire_killed_{os.getpid()}"
         server.run(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)", f"CREATE DATABASE {name}")
         request.addfinalizer(lambda: server.run(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)"))
         database = server.url_of(name)
