@@ -100,9 +100,7 @@ class Anchors:
         """
         version = await rubric_or_refuse(self.db, project, rubric)
         read_as = read_mapping(mapping, Uploaded.ANCHORS, version.rubric.kind)
-        upload = Upload(
-            file, Uploaded.ANCHORS, version.rubric, read_as, self.limits, self.simulated_people
-        )
+        upload = Upload(file, Uploaded.ANCHORS, version.rubric, read_as, self.limits, self.simulated_people)
         digest = await asyncio.to_thread(file_digest, file, read_as, self.limits)
         checked = await asyncio.to_thread(check, upload)
         if checked.rows > MOST_ANCHORS:
