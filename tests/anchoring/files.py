@@ -46,7 +46,7 @@ def jsonl_file(rows: Iterable[Mapping[str, Any]]) -> io.BytesIO:
 
 
 def gzipped(file: io.BytesIO) -> io.BytesIO:
-    return io.BytesIO(gzip.compress(file.getvalue()))
+    return io.BytesIO(gzip.compress(file.getvalue(), mtime=0))
 
 
 def rows_of(file: io.BytesIO, limits: Limits | None = None) -> list[dict[str, Cell]]:
