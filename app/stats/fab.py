@@ -13,7 +13,8 @@ Two extensions. *Bounded grades*: sigma^2(theta) = flat + unit(theta) * curve wi
 theta (1 - theta), the score interval of a (quasi-)binomial mean: with a flat prior it is Wilson's
 interval. *Shared errors*: if the prior mean m moves by kappa when y does (the other groups' anchors share
 prompts with this one's), then m - kappa (y - theta) is independent of y under theta, so theta - m is replaced
-by (1 - kappa)(theta - m') with m' = (m - kappa y) / (1 - kappa).
+by (1 - kappa)(theta - m') with m' = (m - kappa y) / (1 - kappa), whose distance to theta has the variance
+tau^2 / (1 - kappa)^2.
 """
 
 from collections.abc import Callable
@@ -59,7 +60,8 @@ def fab_intervals(
     kappa = np.zeros_like(estimate) if shared is None else np.clip(shared, 0.0, 0.9)
     centre = (prior_mean - kappa * estimate) / (1.0 - kappa)
     finite = np.isfinite(prior_variance)
-    reach = np.where(finite, prior_variance, 0.0) / (1.0 - kappa)
+    # m' is theta plus a prior error that was stretched by 1 / (1 - kappa)
+    reach = np.where(finite, prior_variance, 0.0) / (1.0 - kappa) ** 2
 
     def sigma(theta: Floats) -> Floats:
         u = np.clip((theta - low) / (high - low), 0.0, 1.0)

@@ -152,7 +152,9 @@ def group_quality(
     rho = shared_prompt_correlation(means)
     shrunk = None
     if pools and dispersions is not None:
-        covariates, x = _group_covariates(group, panel_score, prediction, reliability, length, human, groups)
+        covariates, x, line = _group_covariates(
+            group, panel_score, prediction, reliability, length, human, groups
+        )
         variance = _sampling_variance(means, dispersions)
         shared = _shared_covariance(means, dispersions, rho)
         shrunk = shrink(
@@ -163,7 +165,8 @@ def group_quality(
             slope_sd=np.array(_SLOPE_SD[: covariates.shape[1]]),
             shared_covariance=float(shared[anchored].mean()),
         )
-        kappa = np.where(anchored, shared / np.maximum(variance, 1e-12), 0.0)
+        with_prior = shared + _shared_with_own_prediction(means, line, group, prompt, population)
+        kappa = np.where(anchored, with_prior / np.maximum(variance, 1e-12), 0.0)
         estimate, lower, upper = _pooled(means, dispersions, shrunk, kappa, basis, level, int(anchored.sum()))
     else:
         estimate, lower, upper = _alone(means, dispersions, basis, level)
@@ -298,7 +301,68 @@ def _sampling_variance(means: RectifiedMeans, dispersions: Dispersions) -> Float
 
 
 def _shared_covariance(means: RectifiedMeans, dispersions: Dispersions, rho: float) -> Floats:
-    """(S,) mean covariance of each group's error with the other anchored groups', through shared prompts."""
+    """(S,) mean covariance of each group's error with the other anchored groups', through shared prompts.
+
+    What anchors share is told by weights and a common correlation; what the traffic shares besides (answers
+    to the same prompts, graded or not) by the influences themselves, averaged over all pairs of groups.
+    """
+    return np.maximum(_shared_by_anchors(means, dispersions, rho), _shared_in_all(means))
+
+
+def _shared_with_own_prediction(
+    means: RectifiedMeans,
+    line: Floats,
+    group: NDArray[np.integer],
+    prompt: NDArray[np.integer],
+    population: Population,
+) -> Floats:
+    """(S,) covariance of a group's estimate with the prediction that its prior is built on.
+
+    Both rest on the group's panel scores: when the prompts that came happened to be easy, both are too
+    high. Of x_s = sum line_i / n the influence of a prompt is sum (line_i - x_s) / n, so
+
+        cov(y_s, x_s) = sum_p (psi_anchors_ps + psi_traffic_ps) xi_ps .
+
+    Nothing is shared with ``these_units``, whose panel mean is what it is.
+    """
+    groups = means.estimate.size
+    if population == "these_units":
+        return np.zeros(groups)
+    kept = group >= 0
+    g = group[kept].astype(np.int64)
+    p = np.unique(prompt[kept], return_inverse=True)[1].astype(np.int64)
+    count = np.maximum(np.bincount(g, minlength=groups), 1)
+    centre = sum_by(g, line[kept], groups) / count
+    code, row = np.unique(p * groups + g, return_inverse=True)
+    xi = sum_by(row, (line[kept] - centre[g]) / count[g])
+
+    def at(prompts: Ints, of: Ints) -> Floats:
+        return np.asarray(xi[np.searchsorted(code, prompts * groups + of)])
+
+    traffic = sum_by(
+        means.traffic_group, means.traffic_influence * at(means.traffic_prompt, means.traffic_group), groups
+    )
+    anchors = sum_by(means.pair_group, means.pair_influence * at(means.pair_prompt, means.pair_group), groups)
+    return np.maximum(traffic + anchors, 0.0)
+
+
+def _shared_in_all(means: RectifiedMeans) -> float:
+    """Mean over pairs of anchored groups of sum_p psi_ps psi_pg, psi from anchors and traffic; at least 0."""
+    anchored = means.n_prompts >= 1
+    count = int(anchored.sum())
+    if count < 2:
+        return 0.0
+    prompt = np.concatenate([means.pair_prompt, means.traffic_prompt])
+    group = np.concatenate([means.pair_group, means.traffic_group])
+    influence = np.concatenate([means.pair_influence, means.traffic_influence])
+    kept = anchored[group]
+    code, row = np.unique(prompt[kept] * anchored.size + group[kept], return_inverse=True)
+    psi = sum_by(row, influence[kept])
+    together = sum_by(np.unique(code // anchored.size, return_inverse=True)[1], psi)
+    return max(float((together**2).sum() - (psi**2).sum()) / (count * (count - 1)), 0.0)
+
+
+def _shared_by_anchors(means: RectifiedMeans, dispersions: Dispersions, rho: float) -> Floats:
     s = np.sqrt(_prompt_variance(means, dispersions) * means.finite_factor)
     ws = means.pair_weight * s[means.pair_group]
     row = np.unique(means.pair_prompt, return_inverse=True)[1]
@@ -315,8 +379,9 @@ def _group_covariates(
     length: Floats | None,
     human: Floats,
     groups: int,
-) -> tuple[Floats, Floats]:
-    """(S, 1 or 2) covariates and (S,) prediction of the group means, from panel scores and lengths.
+) -> tuple[Floats, Floats, Floats]:
+    """(S, 1 or 2) covariates and (S,) prediction of the group means, from panel scores and lengths; and
+    (n,) the same line at every unit, whose group means the predictions are.
 
     One line for all groups: human grades on score and log length over all anchors, the score's slope divided
     by the panel's reliability (a unit's noise flattens it, a group's mean has none) and drawn to 1, length's
@@ -338,7 +403,13 @@ def _group_covariates(
     origin = (y.mean(), s.mean(), w.mean()) if y.size else (0.5, 0.0, 0.0)
     x = origin[0] + slope * (mean - origin[1]) + length_slope * (mean_size - origin[2])
     columns = [slope * mean] if spread <= 1e-6 else [slope * mean, mean_size]
-    return np.column_stack(columns), x
+    line = slope * np.where(np.isnan(score), _at(mean, group), score) + length_slope * size
+    return np.column_stack(columns), x, line
+
+
+def _at(means: Floats, group: NDArray[np.integer]) -> Floats:
+    """(n,) the value of every unit's group; 0 where it has none."""
+    return np.where(group >= 0, means[np.maximum(group, 0)], 0.0)
 
 
 def _line(y: Floats, score: Floats, size: Floats, reliability: float) -> tuple[float, float]:

@@ -32,7 +32,8 @@ async def test_kind_judges_are_corrected_to_what_people_say(db, project, now):
         # 25 grades with a standard deviation of about 0.8, narrowed by the panel: four errors of 0.15
         assert row.corrected == pytest.approx(truth(system), abs=0.6)
         assert row.rectifier == pytest.approx(row.corrected - row.raw_mean)
-        assert row.effective_sample_size > 20
+        # 25 people's grades are worth more with the panel, but for a system that the others do not foretell
+        assert row.effective_sample_size > 15
 
 
 async def test_where_lower_is_better_values_stay_on_the_criterions_own_scale(calibrated):
