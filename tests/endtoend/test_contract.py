@@ -280,7 +280,8 @@ def test_a_calibrated_grade_has_score_interval_and_calibration(client):
 
 
 def test_a_grade_beyond_what_people_graded_says_that_it_extrapolates(client):
-    everyone = {"families": 3, "judges_per_family": 2}  # three noisy judges alone would be drawn to the middle
+    # all six: what three noisy judges say would be drawn to the middle
+    everyone = {"families": 3, "judges_per_family": 2}
     told = grade(client, item=EXTREME, panel=everyone)["calibrated"]["helpfulness"]
     assert told["status"] == "extrapolating", told
     assert any("outside the range" in warning for warning in told["warnings"])
