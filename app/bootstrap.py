@@ -113,6 +113,7 @@ def build_services(settings: Settings, roster: Roster) -> tuple[Services, Callba
         ended=_calibrated(calibrated_scores, quality, metrics, background),
         broke=lambda error: log.error("the queue of calibrations cannot be read", exc_info=error),
     )
+    schedule = _and_wake(queue_calibrations(database), calibrating)
     services = Services(
         database=database,
         roster=roster,
@@ -120,12 +121,8 @@ def build_services(settings: Settings, roster: Roster) -> tuple[Services, Callba
         grading=grading,
         rubrics=rubrics,
         drafts=Drafts(settings.data_dir / "uploads"),
-        anchors=Anchors(
-            database,
-            schedule=_and_wake(queue_calibrations(database), calibrating),
-            simulated_people=roster.simulated,
-        ),
-        imports=Imports(database),
+        anchors=Anchors(database, schedule=schedule, simulated_people=roster.simulated),
+        imports=Imports(database, schedule=schedule),
         quality=quality,
         roster_report=RosterReport(database, roster),
         metrics=metrics,
@@ -287,7 +284,7 @@ def _calibrated(
 
 
 def _and_wake(schedule: Schedule, calibrating: CalibrationRunner) -> Schedule:
-    """New anchors queue calibrations, which start at once."""
+    """New evidence queues calibrations, which start at once."""
 
     async def schedule_and_wake(project: Project, rubric: RubricVersion, criteria: tuple[str, ...]) -> None:
         await schedule(project, rubric, criteria)

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import BinaryIO
 
-from app.anchoring.ingest import another_prompt, file_digest, rubric_or_refuse
+from app.anchoring.ingest import Schedule, another_prompt, file_digest, rubric_or_refuse
 from app.anchoring.limits import Limits
 from app.anchoring.mapping import Uploaded, read_mapping
 from app.anchoring.survey import Checked
@@ -20,7 +20,8 @@ from app.domain.items import ItemConflict
 from app.domain.judging import ImportReport, ImportRunning
 from app.domain.problems import BadInput, Conflict, NotFound, Problem
 from app.domain.projects import Project
-from app.storage import imports
+from app.domain.rubrics import RubricVersion
+from app.storage import anchors, imports
 from app.storage.database import Database
 from app.storage.imports import AlreadyImported, VerdictImport
 
@@ -78,11 +79,15 @@ def _utc_now() -> datetime:
 
 @dataclass(slots=True)
 class Imports:
-    """Imports into all projects; remembers how far those of this process are."""
+    """Imports into all projects; remembers how far those of this process are.
+
+    ``schedule`` is told which criteria have new verdicts, of rubrics that people have graded answers by.
+    """
 
     db: Database
     now: Callable[[], datetime] = _utc_now
     limits: Limits = field(default_factory=Limits)
+    schedule: Schedule | None = None
     _known: OrderedDict[tuple[int, int], ImportProgress] = field(default_factory=OrderedDict)
 
     async def check(self, project: Project, *, file: BinaryIO, rubric: str, mapping: str | None) -> Checked:
@@ -114,12 +119,12 @@ class Imports:
         except AlreadyImported as error:
             before = ImportProgress(error.report.id, digest, ImportStatus.DONE, size, repeated=True)
             before.count(error.report)
-            return RunningImport(self, upload, None, before)
+            return RunningImport(self, project, version, upload, None, before)
         except ImportRunning as error:
             raise Conflict(str(error)) from error
         progress = ImportProgress(opened.report.id, digest, ImportStatus.CHECKING, size, 0, 0)
         self._remember(project, progress)
-        return RunningImport(self, upload, opened, progress)
+        return RunningImport(self, project, version, upload, opened, progress)
 
     async def progress(self, project: Project, import_id: str) -> ImportProgress:
         """How far an import is; NotFound if there is none of that id."""
@@ -153,12 +158,14 @@ class RunningImport:
     """An import that was begun; ``progress`` grows while `run` works."""
 
     owner: Imports
+    project: Project
+    rubric: RubricVersion
     upload: Upload
     opened: VerdictImport | None
     progress: ImportProgress
 
     async def run(self) -> ImportProgress:
-        """Check the file, then store it; every row or none.
+        """Check the file, then store it; every row or none. New verdicts are then calibrated.
 
         Raises
         ------
@@ -169,12 +176,14 @@ class RunningImport:
             return self.progress
         try:
             async with self.opened as opened:
-                await self._check_and_store(opened)
+                checked = await self._check_and_store(opened)
         except BaseException as error:
             self._failed(error)
             if isinstance(error, ItemConflict):
                 raise another_prompt(error) from error
             raise
+        if self.progress.verdicts:
+            await self._schedule(tuple(checked.criteria))
         return self.progress
 
     async def run_behind(self) -> None:
@@ -182,7 +191,15 @@ class RunningImport:
         with suppress(BadInput):
             await self.run()
 
-    async def _check_and_store(self, opened: VerdictImport) -> None:
+    async def _schedule(self, criteria: tuple[str, ...]) -> None:
+        owner, about = self.owner, self.rubric.rubric.name
+        if owner.schedule is None:
+            return
+        graded = await anchors.list_anchor_sets(owner.db, self.project.id, rubric=about, limit=1)
+        if graded.items:
+            await owner.schedule(self.project, self.rubric, criteria)
+
+    async def _check_and_store(self, opened: VerdictImport) -> Checked:
         progress = self.progress
         checked = await asyncio.to_thread(check, self.upload, self._saw)
         progress.rows_total, progress.warnings = checked.rows, checked.warnings
@@ -200,6 +217,7 @@ class RunningImport:
             progress.warnings += (
                 f"{progress.contradictions:,} verdicts contradict what is there already, which stays.",
             )
+        return checked
 
     def _saw(self, rows: int) -> None:
         self.progress.rows_read = rows

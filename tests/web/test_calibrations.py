@@ -118,6 +118,35 @@ def test_the_same_data_give_the_same_model_whatever_the_run(planted: httpx2.Clie
     assert first["model"]["fixed_effects"] == second["model"]["fixed_effects"]
 
 
+def test_verdicts_that_come_after_the_anchors_are_calibrated_unasked(client: httpx2.Client) -> None:
+    criteria = [{"name": "clear", "description": "Clear.", "scale": {"min": 1, "max": 5, "step": 1}}]
+    rubric = {"kind": "pointwise", "instructions": "Judge.", "criteria": criteria}
+    assert client.put("/rubrics/later", json=rubric).status_code == 201
+
+    def runs() -> int:
+        return len(client.get("/calibrations", params={"rubric": "later"}).json()["items"])
+
+    def verdicts(score: int) -> bytes:
+        columns = ["item_id", "system", "criterion", "judge", "judge_family", "score"]
+        return as_csv(columns, [(f"q{k}-{score}", "bot", "clear", "j", "f", score) for k in range(3)])
+
+    upload(client, "/verdicts", verdicts(2), rubric="later")
+    assert runs() == 0  # nobody has graded anything yet
+    people = as_csv(
+        ["item_id", "system", "criterion", "annotator", "annotator_type", "score"],
+        [(f"q{k}-3", "bot", "clear", "anna", "expert", 4) for k in range(3)],
+    )
+    upload(client, "/anchors", people, rubric="later", anchor_set="people-later")
+    settle(client, "later")
+    before = runs()
+    upload(client, "/verdicts", verdicts(3), rubric="later", dry_run="true")
+    upload(client, "/verdicts", verdicts(2), rubric="later")  # a file that was imported before
+    assert runs() == before
+    upload(client, "/verdicts", verdicts(3), rubric="later")
+    assert runs() == before + 1
+    settle(client, "later")
+
+
 def test_a_rubric_without_evidence_is_refused_with_the_reason(client: httpx2.Client) -> None:
     queued = client.post("/calibrations", json={"rubric": "point"}).json()["calibrations"]
     ended = wait_for(client, queued[0]["calibration_id"])

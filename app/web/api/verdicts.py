@@ -147,7 +147,8 @@ async def post_verdicts(
     `timeout`, `refusal`, `unparsable`, `rate_limited`, `provider_error`, `budget` or `out_of_range`),
     `stratum.*`. Scores may lie between the steps of a scale: means of repeats do.
 
-    The same file twice changes nothing; a verdict that is there already is not doubled.
+    The same file twice changes nothing; a verdict that is there already is not doubled. If people have graded
+    answers by this rubric (`POST /anchors`), new verdicts start a calibration (`GET /calibrations`).
     """
     if dry_run:
         checked = await services.imports.check(caller.project, file=file.file, rubric=rubric, mapping=mapping)
