@@ -27,9 +27,7 @@ from app.stats.group_quality import MINIMUMS, GroupQuality, pooled_difference_va
 from app.stats.multiplicity import holm
 from app.storage.rubrics import get_rubric
 
-_NOT_CALIBRATED = (
-    "this criterion has not been calibrated: raw verdicts cannot decide which system people prefer"
-)
+_NOT_CALIBRATED = "raw verdicts cannot decide which system people prefer"
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +118,8 @@ async def compare(
         raise BadInput("a system cannot be compared with itself", [problem])
     ready = await quality.ready(project_id, rubric, criterion)
     if ready is None:
-        empty = _Found({}, None, 0, 0, (_NOT_CALIBRATED,))
+        why = await quality.why_none(project_id, rubric, criterion)
+        empty = _Found({}, None, 0, 0, (*why, _NOT_CALIBRATED))
         nothing = _row(empty, p_equivalent=1.0, level=level, width=1.0, p_adjusted=None)
         return Comparison(
             rubric, criterion, baseline, candidate, margin, level,

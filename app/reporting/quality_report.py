@@ -10,7 +10,7 @@ from app.calibration.apply import prepare
 from app.calibration.bulk import apply_to_evidence
 from app.calibration.design import build_design
 from app.calibration.frame import Frame
-from app.domain.calibration import Calibration
+from app.domain.calibration import Calibration, RunStatus
 from app.domain.ids import show_id
 from app.domain.problems import NotFound
 from app.reporting.graded_units import GradedUnits, graded_units, raw_units
@@ -20,7 +20,12 @@ from app.reporting.quality_rows import QualityRow, quality_rows, stale_row
 from app.reporting.quality_words import table_warnings
 from app.stats.rectifier import Population
 from app.storage import ledger
-from app.storage.calibrations import get_calibration, get_frame, latest_calibration_id
+from app.storage.calibrations import (
+    get_calibration,
+    get_frame,
+    latest_calibration_id,
+    list_calibrations,
+)
 from app.storage.database import Database
 from app.storage.evidence import load_evidence
 from app.storage.rubrics import get_rubric
@@ -118,6 +123,10 @@ class Quality:
         newer = 0 if ready is None else ready.left_out
         stale = calibration is not None and calibration.snapshot.get("rubric_version") != version.version
         frame = units.frame
+        if calibration is None:
+            about = await self.why_none(project_id, rubric, criterion)
+        else:
+            about = _about_calibration(calibration, newer, stale)
         return QualityTable(
             rubric=rubric,
             rubric_version=version.version,
@@ -133,7 +142,7 @@ class Quality:
             newer_verdicts=newer,
             power_tuning=None if quality is None else quality.means.power.lam,
             panel_correlation=None if quality is None else quality.means.power.correlation,
-            warnings=(*_about_calibration(calibration, newer, stale), *warnings),
+            warnings=(*about, *warnings),
             rows=tuple(stale_row(row) for row in rows) if stale else rows,
         )
 
@@ -159,6 +168,14 @@ class Quality:
             self._kept.popitem(last=False)
         return kept
 
+    async def why_none(self, project_id: int, rubric: str, criterion: str) -> tuple[str, ...]:
+        """Why a criterion without a calibration has none: what the newest run said, if it was refused."""
+        runs = await list_calibrations(self.db, project_id, rubric=rubric, criterion=criterion, limit=1)
+        if runs.items and runs.items[0].status is RunStatus.REFUSED and runs.items[0].refusals:
+            whys = (why.partition(": ")[2] or why for why in runs.items[0].refusals)
+            return tuple(f"the calibration of this criterion was refused: {why}" for why in whys)
+        return ("this criterion has not been calibrated: upload human grades and calibrate",)
+
     async def _with_newer(self, project_id: int, kept: Ready) -> Ready:
         calibration, frame = kept.calibration, kept.units.frame
         later = await load_evidence(
@@ -182,9 +199,7 @@ class Quality:
         return await asyncio.to_thread(lambda: raw_units(build_design(evidence)))
 
 
-def _about_calibration(calibration: Calibration | None, newer: int, stale: bool) -> tuple[str, ...]:
-    if calibration is None:
-        return ("this criterion has not been calibrated: upload human grades and calibrate",)
+def _about_calibration(calibration: Calibration, newer: int, stale: bool) -> tuple[str, ...]:
     said = []
     if stale:
         said.append(

@@ -2,6 +2,7 @@
 
 import asyncio
 import shutil
+import time
 from datetime import UTC, datetime
 
 import pytest
@@ -65,6 +66,23 @@ def test_a_rubric_without_verdicts_is_an_empty_table_and_not_an_error(client):
     assert table["rows"] == []
     assert table["calibration_id"] is None
     assert table["warnings"]
+
+
+def test_a_refused_calibration_is_told_in_its_own_words(client):
+    client.put("/rubrics/refused", json=POINTWISE)
+    asked = client.post("/calibrations", json={"rubric": "refused", "criterion": "helpfulness"})
+    run = asked.json()["calibrations"][0]["calibration_id"]
+    until = time.monotonic() + 30
+    while (ended := client.get(f"/calibrations/{run}").json())["status"] in ("queued", "running"):
+        assert time.monotonic() < until
+        time.sleep(0.05)
+    assert ended["status"] == "refused"
+    why = ended["refusals"][0].partition(": ")[2]
+    about = {"rubric": "refused", "criterion": "helpfulness"}
+    assert why in client.get("/quality", params=about).json()["warnings"][0]
+    compared = client.post("/comparisons", json={**about, "baseline": "a", "candidate": "b"}).json()
+    assert any(why in warning for warning in compared["warnings"])
+    assert why in client.get("/ui/quality", params=about).text
 
 
 @pytest.mark.parametrize(

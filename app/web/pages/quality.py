@@ -143,22 +143,27 @@ async def show_quality(
     groups = tuple(by or ("system",))
     can = await choices(services.quality, project.id, name, chosen.criterion.name)
     refused: tuple[str, ...] = ()
+    said: tuple[str, ...] = ()
     table: QualityTable | None = None
     waiting = can.verdicts is not None and can.verdicts > MOST_RAW
     try:
-        if not waiting:
+        if waiting:
+            said = await services.quality.why_none(project.id, name, chosen.criterion.name)
+        else:
             table = await services.quality.table(
                 project.id, rubric=name, criterion=chosen.criterion.name, by=groups, level=level
             )
     except BadInput as bad:
         refused = tuple(f"{one.value}: {one.problem}" for one in bad.problems) or (bad.summary,)
+    if table is not None:
+        said = table.warnings
     page = QualityPage(
         title=f"Quality: {_about(name, chosen.criterion.name)}",
         rubric=name,
         criterion=chosen.criterion.name,
         filters=_filters(chosen, can, groups, level, order),
         facts=() if table is None else _facts(table),
-        warnings=() if table is None else tuple(map(sentence, table.warnings)),
+        warnings=tuple(map(sentence, said)),
         refused=tuple(map(sentence, refused)),
         waiting=f"{count(can.verdicts)} verdicts are on record" if waiting else None,
         table=None if table is None or not table.rows else _table(table, groups, order),
