@@ -250,6 +250,8 @@ def _unscored_rate(design: Design, judge: _Judge, level: float) -> Effect:
     evidence = design.evidence
     missing = (evidence.v_unscored[judge.rows] >= 0).astype(float)
     prompt = evidence.prompt[evidence.v_unit[judge.rows]]
+    if missing.min(initial=1.0) == missing.max(initial=0.0):
+        return _all_alike(float(missing[0]), len(missing), len(np.unique(prompt)), level)
     moments = np.column_stack([np.ones_like(missing), missing])
     return cluster_jackknife(
         sums_by_prompt(moments, prompt),
@@ -258,6 +260,13 @@ def _unscored_rate(design: Design, judge: _Judge, level: float) -> Effect:
         level=level,
         what="prompts with verdicts",
     )
+
+
+def _all_alike(rate: float, n: int, prompts: int, level: float) -> Effect:
+    """A rate of exactly 0 or 1: Clopper and Pearson's one-sided end, with prompts as the trials."""
+    far = float(((1 - level) / 2) ** (1 / prompts))
+    low, high = (0.0, 1 - far) if rate == 0 else (far, 1.0)
+    return Effect(rate, low, high, (high - low) / 4, n, prompts, float(prompts - 1))
 
 
 def _by_group(

@@ -191,6 +191,11 @@ def _panel_sentence(panel: Mapping[str, Any]) -> str:
     told = panel["effective"]
     if told["status"] != "identified":
         return f"How many independent judges a panel is worth cannot be told: {told['why']}."
+    if told["interval"][1] >= panel["judges"]:
+        return (
+            f"{panel['judges']} judges may err independently; they count as at least "
+            f"{told['interval'][0]:.1f}."
+        )
     return f"{panel['judges']} judges err so much together that they count as {told['estimate']:.1f}."
 
 
@@ -198,6 +203,6 @@ def _people_sentence(told: Mapping[str, Any]) -> str:
     if told["status"] != "identified":
         return f"How far people agree among themselves cannot be told: {told['why']}."
     return (
-        f"Two people agree {told['estimate']:.2f} of the way from chance to always; "
-        "no judge can be expected to agree more with one of them."
+        f"Two people agree {told['estimate']:.2f} of the way from chance to always. A judge that knew "
+        "what people think on average could agree with one of them more than that."
     )

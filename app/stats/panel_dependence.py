@@ -63,7 +63,7 @@ def effective_judges(
         columns += [both, s, t, y, s * s, t * t, y * y, s * t, s * y, t * y, both / grades]
     sums = sums_by_prompt(np.column_stack(columns), prompt)
 
-    def n_eff(total: Floats) -> Floats:
+    def mean_correlation(total: Floats) -> Floats:
         noise = total[:, 1] / np.maximum(total[:, 2], 1)
         blocks = total[:, 3:].reshape(len(total), len(pairs), 11)
         with np.errstate(divide="ignore", invalid="ignore"):
@@ -76,9 +76,14 @@ def effective_judges(
             error_t = means[:, :, 4] - t**2 - ty**2 / theta
             shared_error = means[:, :, 6] - s * t - sy * ty / theta
             r = np.clip(shared_error / np.sqrt(error_s * error_t), -1, 1)
-        mean_r = np.mean(r, axis=1)
-        return np.asarray(panel / (1 + (panel - 1) * np.maximum(mean_r, 0)))
+        return np.asarray(np.mean(r, axis=1))
 
-    return cluster_jackknife(
-        sums, n_eff, n=int((scored.sum(axis=1) >= 2).sum()), level=level, what="effective judges"
-    )
+    n = int((scored.sum(axis=1) >= 2).sum())
+    r = cluster_jackknife(sums, mean_correlation, n=n, level=level, what="effective judges")
+
+    def worth(correlation: float) -> float:
+        return panel / (1 + (panel - 1) * min(max(correlation, 0.0), 1.0))
+
+    # n_eff falls as r rises; its own interval would be of no width wherever r is estimated below 0
+    estimate, slope = worth(r.estimate), (panel - 1) * worth(max(r.estimate, 0.0)) ** 2 / panel
+    return Effect(estimate, worth(r.high), worth(r.low), slope * r.std_error, r.n, r.prompts, r.freedom)

@@ -348,10 +348,16 @@ def _annotators(connection: Connection, ids: list[int]) -> tuple[tuple[str, ...]
 
 
 def _rubric_versions(connection: Connection, rubric: int) -> dict[int, int]:
+    """The number of every version by its id; versions of the same content count as the newest of them."""
     rows = connection.execute(
-        select(rubric_versions.c.id, rubric_versions.c.version).where(rubric_versions.c.rubric_id == rubric)
-    )
-    return {row[0]: row[1] for row in rows}
+        select(rubric_versions.c.id, rubric_versions.c.version, rubric_versions.c.digest).where(
+            rubric_versions.c.rubric_id == rubric
+        )
+    ).all()
+    newest: dict[str, int] = {}
+    for row in rows:
+        newest[row.digest] = max(row.version, newest.get(row.digest, 0))
+    return {row.id: newest[row.digest] for row in rows}
 
 
 def _unit_columns(units: Units) -> dict[str, Any]:

@@ -87,8 +87,11 @@ async def touch_key(db: Database, key_id: int, *, now: datetime) -> None:
 
 
 async def any_key(db: Database) -> bool:
-    """Whether the database has a key that opens anything: without one the service stays local."""
-    query = select(api_keys.c.id).where(api_keys.c.revoked_at.is_(None)).limit(1)
+    """Whether the database ever had a key: without one the service is open to this machine, and stays local.
+
+    A revoked key counts: whoever revokes the last one, perhaps because it leaked, must not open every door.
+    """
+    query = select(api_keys.c.id).limit(1)
     return await db.read(lambda c: c.execute(query).first() is not None)
 
 

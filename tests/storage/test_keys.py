@@ -44,7 +44,7 @@ async def test_a_revoked_key_is_listed_and_no_longer_counts(db: Database, projec
     assert await any_key(db)
     assert await revoke_key(db, project.id, made.id, now=now)
     assert await revoke_key(db, project.id, made.id, now=now + timedelta(days=1))
-    assert not await any_key(db)
+    assert await any_key(db)  # a revoked one counts: losing a key must not open the door
     (listed,) = await list_keys(db, project.id)
     assert listed.revoked_at == now
 

@@ -71,8 +71,12 @@ def test_one_criterion_may_be_asked_for(planted):
     assert "helpfulness" in report(planted, "judge-1", 404, criterion="charm")["detail"]
 
 
-def test_a_judge_without_verdicts_has_an_empty_report(planted):
-    body = report(planted, "nobody")
+def test_a_judge_that_nobody_knows_is_not_found(planted):
+    assert "nobody" in report(planted, "nobody", 404)["detail"]
+
+
+def test_a_judge_of_the_roster_without_verdicts_has_an_empty_report(planted):
+    body = report(planted, "alder-1")
     assert body["family"] is None
     assert body["criteria"][0]["versions"] == []
 
@@ -84,5 +88,5 @@ def test_an_unknown_rubric_is_not_found(planted):
 
 
 def test_before_any_calibration_the_report_says_so(client):
-    response = client.get("/judges/judge-0/bias", params={"rubric": "point"})
+    response = client.get("/judges/alder-1/bias", params={"rubric": "point"})
     assert {c["status"] for c in response.json()["criteria"]} == {"not_calibrated"}

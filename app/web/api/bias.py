@@ -7,6 +7,7 @@ from fastapi import APIRouter, Path, Query
 from pydantic import Field
 
 from app.access.keys import Caller
+from app.domain.problems import NotFound
 from app.domain.projects import Scope
 from app.reporting.bias_report import CriterionBias, JudgeVersionBias, ToldEffect, bias_report
 from app.web.callers import needs
@@ -143,6 +144,9 @@ async def get_bias(
 ) -> BiasOut:
     """Every bias with an interval, the number behind it, and one sentence; or what is missing to tell it."""
     report = await bias_report(services.database, caller.project.id, name, rubric=rubric, criterion=criterion)
+    on_roster = any(version.name == name for version in services.roster.versions())
+    if not on_roster and not any(told.versions for told in report.criteria):
+        raise NotFound("judge with verdicts here, or on the roster, called", name)
     return BiasOut(
         judge=report.judge,
         family=report.family,
