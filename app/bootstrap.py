@@ -165,7 +165,8 @@ def build_app(settings: Settings) -> FastAPI:
                 await asyncio.gather(*forever, return_exceptions=True)
                 await roster.close()
 
-    hosts = frozenset({settings.host.lower(), *_host_of(settings.public_url)})
+    # Not the public address: what comes by it may come through a proxy here, from anywhere.
+    hosts = frozenset({settings.host.lower()})
     return create_app(services, answers, lifespan, hosts)
 
 
@@ -315,8 +316,3 @@ async def _keep_house(services: Services, answers: Answers) -> None:
             await answers.forget_old()
         except Exception as error:  # the database may be away; there is a next time
             log.error("housekeeping failed", exc_info=error)
-
-
-def _host_of(url: str) -> tuple[str, ...]:
-    host = urlsplit(url).hostname if url else None
-    return () if host is None else (host,)
