@@ -30,6 +30,6 @@ EXPOSE 8000
 HEALTHCHECK --interval=30s --timeout=5s --start-period=30s --retries=3 \
     CMD ["python", "-c", "import os, urllib.request; urllib.request.urlopen('http://127.0.0.1:' + os.environ['VENIRE_PORT'] + '/healthz', timeout=4)"]
 # Outside a loopback address the service asks for a key first:
-#   docker run --rm -v venire:/var/lib/venire venire keys create --name first --scopes admin
+#   docker run --rm -v venire:/var/lib/venire venire keys create first
 ENTRYPOINT ["venire"]
 CMD ["serve"]

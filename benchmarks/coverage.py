@@ -33,7 +33,8 @@ what a world is stands in that script.
   systems of a world, or that of the outlier where there is one. With {worlds} worlds the coverage of one
   system has a standard error of about 1%, so the lowest of eight lies about 1.5% under the mean by chance.
 - *width* and *RMSE*: over those of human grades alone (t interval); .70 is 30% narrower.
-- *answered*: share of systems that got a number; the rest were refused (`insufficient_anchors`).
+- *answered*: share of systems that got a number; the rest were refused (`insufficient_anchors`). The rows
+  with one system try the estimator alone: the service calibrates from two systems on.
 - *PPI++ z*: per-system PPI++ with the normal interval, as the usual packages compute it, on the same draws.
 
 """
