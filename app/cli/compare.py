@@ -12,13 +12,18 @@ from app.cli.wiring import Commands, Wiring
 CODES = {"better": OK, "equivalent": OK, "worse": FINDING, "inconclusive": INCONCLUSIVE}
 """The verdict of a comparison as an exit code."""
 
+_STALE = (
+    "This decides nothing (exit code 3): the rubric has changed since its calibration. "
+    "Calibrate again: venire calibrate"
+)
+
 
 def add(commands: Commands, wiring: Wiring) -> None:
     """One comparison."""
     parser = commands.add_parser(
         "compare",
         help="is one system better than another?",
-        epilog="Exit codes: 0 better or equivalent, 2 worse, 3 inconclusive.",
+        epilog="Exit codes: 0 better or equivalent, 2 worse, 3 inconclusive, or a stale calibration.",
     )
     about(parser, criterion=True)
     parser.add_argument("--baseline", required=True, metavar="SYSTEM", help="the system compared with")
@@ -59,6 +64,9 @@ async def _compare(arguments: Namespace, service: Service, output: Output) -> in
         heads = ("stratum", "difference", "interval", "adjusted p", "verdict")
         output.table(Table("", heads, rows, frozenset({1, 2, 3})))
     output.say(*(f"- {warning}" for warning in found["warnings"]))
+    if found["status"] == "stale":
+        output.say(_STALE)
+        return INCONCLUSIVE
     return CODES[found["verdict"]]
 
 

@@ -112,6 +112,30 @@ def test_a_comparison_speaks_by_its_exit_code(calibrated, baseline, candidate, m
     assert (said(done)["verdict"], done.returncode) == (verdict, code)
 
 
+def test_a_comparison_under_an_older_rubric_decides_nothing(url, tmp_path):
+    def put(instructions):
+        rubric = json.dumps(RUBRIC | {"instructions": instructions})
+        assert venire("rubrics", "put", "-", "--name", "ages", url=url, stdin=rubric).returncode == 0
+
+    put("Judge.")
+    verdicts, people = (
+        write_csv(tmp_path / "v.csv", recorded()),
+        write_csv(tmp_path / "a.csv", graded_by_people()),
+    )
+    assert venire("verdicts", "import", verdicts, "--rubric", "ages", url=url).returncode == 0
+    done = venire("anchors", "upload", people, "--rubric", "ages", "--set", "ages", url=url)
+    assert done.returncode == 0, done.stderr
+    assert venire("calibrate", "--rubric", "ages", "--wait", url=url).returncode == 0
+    about = ("--rubric", "ages", "--criterion", "helpfulness", "--baseline", "bad", "--candidate", "good")
+    assert venire("compare", *about, url=url).returncode == 0
+    put("Judge with more care.")
+    done = venire("compare", *about, url=url)
+    assert done.returncode == 3
+    assert "decides nothing" in done.stdout + done.stderr
+    done = venire("compare", *about, "--json", url=url)
+    assert (said(done)["status"], done.returncode) == ("stale", 3)
+
+
 def test_the_bias_of_a_judge_is_told_in_sentences(calibrated):
     done = venire("bias", "gpt-x", "--rubric", "help", "--groups", url=calibrated)
     assert done.returncode == 0, done.stderr
