@@ -170,11 +170,16 @@ class Quality:
 
     async def why_none(self, project_id: int, rubric: str, criterion: str) -> tuple[str, ...]:
         """Why a criterion without a calibration has none: what the newest run said, if it was refused."""
+        refused = await self.refusals(project_id, rubric, criterion)
+        return refused or ("this criterion has not been calibrated: upload human grades and calibrate",)
+
+    async def refusals(self, project_id: int, rubric: str, criterion: str) -> tuple[str, ...]:
+        """What the newest run of a criterion said if it was refused; else empty."""
         runs = await list_calibrations(self.db, project_id, rubric=rubric, criterion=criterion, limit=1)
         if runs.items and runs.items[0].status is RunStatus.REFUSED and runs.items[0].refusals:
             whys = (why.partition(": ")[2] or why for why in runs.items[0].refusals)
             return tuple(f"the calibration of this criterion was refused: {why}" for why in whys)
-        return ("this criterion has not been calibrated: upload human grades and calibrate",)
+        return ()
 
     async def _with_newer(self, project_id: int, kept: Ready) -> Ready:
         calibration, frame = kept.calibration, kept.units.frame
@@ -207,8 +212,9 @@ def _about_calibration(calibration: Calibration, newer: int, stale: bool) -> tup
             "which has changed since"
         )
     if newer:
+        are = "verdict is" if newer == 1 else "verdicts are"
         said.append(
-            f"{newer} verdicts came after this calibration for answers that it had already, and are not "
-            "in these numbers"
+            f"{newer} newer {are} not in these numbers: on answers that this calibration had already, or "
+            "under another version of the rubric; calibrate again"
         )
     return tuple(said)
