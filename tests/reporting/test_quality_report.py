@@ -118,7 +118,7 @@ async def test_answers_judged_since_are_in_and_second_verdicts_are_owned_up_to(c
         for table in (await quality.table(project.id, **ASK), await Quality(db).table(project.id, **ASK)):
             assert table.calibration_id == before.calibration_id
             assert table.newer_verdicts == 4
-            assert any("4 verdicts" in warning for warning in table.warnings)
+            assert any("4 newer verdicts" in warning for warning in table.warnings)
             rows = {row.system: row for row in table.rows}
             assert rows["bot-0"].n_items == PROMPTS + 7
             assert rows["bot-0"].raw_mean > before.rows[0].raw_mean
