@@ -83,6 +83,8 @@ def test_a_refused_calibration_is_told_in_its_own_words(client):
     compared = client.post("/comparisons", json={**about, "baseline": "a", "candidate": "b"}).json()
     assert any(why in warning for warning in compared["warnings"])
     assert why in client.get("/ui/quality", params=about).text
+    judge = client.get("/judges").json()["items"][0]["name"]
+    assert why in client.get(f"/ui/judges/{judge}", params={"rubric": "refused"}).text
 
 
 @pytest.mark.parametrize(

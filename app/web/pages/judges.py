@@ -35,6 +35,7 @@ from app.web.pages.words import (
     money,
     number,
     percent,
+    sentence,
 )
 from app.web.services import Served
 
@@ -243,6 +244,12 @@ async def show_judge(
         if any(one.versions for one in report.criteria):
             break
     report_shown = reports[0] if reports else None
+    refused: dict[str, tuple[str, ...]] = {}
+    for one in () if report_shown is None else report_shown.criteria:
+        if report_shown is not None and not one.versions and one.status != "running":
+            refused[one.criterion] = await services.quality.refusals(
+                caller.project.id, report_shown.rubric, one.criterion
+            )
     base = url("judges", name)
     page = JudgePage(
         title=name,
@@ -261,7 +268,7 @@ async def show_judge(
         rubric=None if report_shown is None else report_shown.rubric,
         criteria=()
         if report_shown is None
-        else tuple(_criterion(one, report_shown.rubric) for one in report_shown.criteria),
+        else tuple(_criterion(one, refused.get(one.criterion, ())) for one in report_shown.criteria),
         versions=tuple(_version_line(one, judge) for one in reversed(judge.health)),
     )
     return show(request, "judge.html", page)
@@ -347,7 +354,9 @@ _MISSING = {
 }
 
 
-def _criterion(found: CriterionBias, rubric: str) -> CriterionView:
+def _criterion(found: CriterionBias, refused: tuple[str, ...]) -> CriterionView:
+    known = () if refused and found.status == "not_calibrated" else (_MISSING[found.status],)
+    missing = " ".join((*known, *map(sentence, refused)))
     return CriterionView(
         criterion=found.criterion,
         calibrated=moment(found.calibrated_at),
@@ -358,7 +367,7 @@ def _criterion(found: CriterionBias, rubric: str) -> CriterionView:
         people=None
         if found.people_agreement is None
         else _effect(found.people_agreement, "People among themselves"),
-        missing=None if found.versions else _MISSING[found.status],
+        missing=None if found.versions else missing,
     )
 
 
