@@ -145,9 +145,15 @@ def test_the_bias_of_a_judge_is_told_in_sentences(calibrated):
 
 
 def test_nothing_to_tell_of_a_judge_is_inconclusive(calibrated):
-    done = venire("bias", "nobody", "--rubric", "help", url=calibrated)
+    done = venire("bias", "alder-1", "--rubric", "help", url=calibrated)
     assert done.returncode == 3
     assert "no verdicts" in done.stdout
+
+
+def test_a_judge_that_nobody_knows_is_an_error(calibrated):
+    done = venire("bias", "nobody", "--rubric", "help", url=calibrated)
+    assert done.returncode == 1
+    assert "nobody" in done.stderr
 
 
 def test_calibrations_are_listed_and_shown(calibrated):
