@@ -1,17 +1,16 @@
 """OpenAI's chat completions, and every server that speaks them: Gemini, Mistral, vLLM, Ollama, llama.cpp."""
 
-import time
 from collections.abc import Mapping
 from typing import Any
 
 import openai
-import orjson
 
 from app.judges.call import CallingJudge, calling_judge
 from app.judges.completion import Completion, TokenCount
 from app.judges.config import JudgeConfig
 from app.judges.connections import JsonPost
-from app.judges.failures import broken, misshapen, read_json, refused, whole
+from app.judges.exchange import exchange
+from app.judges.failures import whole
 from app.judges.lines import Lines
 from app.judges.openai_shapes import connect, read_token
 from app.judges.params import read_params
@@ -46,17 +45,7 @@ class OpenAIChat:
 
     async def complete(self, prompt: Prompt) -> Completion:
         """See `app.judges.completion.Wire.complete`."""
-        try:
-            response = await self._post(orjson.dumps(self._body(prompt)))
-        except Exception as error:
-            raise broken(error, secret=self._secret) from None
-        if response.is_error:
-            raise refused(response, secret=self._secret, now=time.time())
-        payload = read_json(response, secret=self._secret)
-        try:
-            return _read(payload)
-        except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
-            raise misshapen(error) from None
+        return await exchange(self._post, self._body(prompt), read=_read, secret=self._secret)
 
     def _body(self, prompt: Prompt) -> dict[str, Any]:
         messages = [{"role": "system", "content": prompt.system}, {"role": "user", "content": prompt.user}]
