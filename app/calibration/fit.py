@@ -46,38 +46,64 @@ class Fit:
     refusals: tuple[limits.Refused, ...]
 
 
-def fit_calibration(design: Design, *, seed: int) -> Fit:
-    """Fit all that the data allow. ``seed`` decides which prompts share a fold."""
-    evidence, n = design.evidence, design.units
-    nothing = np.full(n, np.nan)
-    silent = Predictions(nothing, nothing, nothing, np.zeros(n, bool))
-    no_fold = np.full(n, -1)
+def fit_panel(design: Design) -> tuple[PanelFactor, FactorScores, SystemScores]:
+    """What verdicts alone say: the panel's factor, every unit's score, every system's mean.
+
+    Raises
+    ------
+    InsufficientData
+        If no judge has enough scored units that differ.
+    """
+    evidence = design.evidence
     units = np.bincount(design.judge, minlength=len(evidence.judges))
     least = limits.MIN_BRIDGE if (units >= limits.MIN_BRIDGE).any() else 5
-    try:
-        panel = fit_panel_factor(
-            unit=design.unit, judge=design.judge, value=design.value, draws=design.draws,
-            within=design.within, families=[judge.family for judge in evidence.judges],
-            centred=not design.signed, least_units=least,
-        )  # fmt: skip
-    except InsufficientData:
-        scores = FactorScores(nothing, np.zeros(n))
-        refused = (limits.no_verdicts(),)
-        return Fit(None, scores, None, None, (), no_fold, silent, nothing, None, None, {}, seed, refused)
-    scores = score_units(
-        panel, unit=design.unit, judge=design.judge, value=design.value, draws=design.draws, units=n
-    )
-    system, other = evidence.system.astype(np.int64), evidence.other_system.astype(np.int64)
-    systems = fit_system_scores(
-        score=scores.score, reliability=scores.reliability, system=system, other_system=other,
-        systems=len(evidence.systems), signed=design.signed,
-        consensus_mean=panel.consensus_mean, consensus_slope=panel.consensus_slope,
+    panel = fit_panel_factor(
+        unit=design.unit, judge=design.judge, value=design.value, draws=design.draws,
+        within=design.within, families=[judge.family for judge in evidence.judges],
+        centred=not design.signed, least_units=least,
     )  # fmt: skip
+    scores = score_units(
+        panel, unit=design.unit, judge=design.judge, value=design.value, draws=design.draws,
+        units=design.units,
+    )  # fmt: skip
+    systems = fit_system_scores(
+        score=scores.score, reliability=scores.reliability, system=evidence.system.astype(np.int64),
+        other_system=evidence.other_system.astype(np.int64), systems=len(evidence.systems),
+        signed=design.signed, consensus_mean=panel.consensus_mean, consensus_slope=panel.consensus_slope,
+    )  # fmt: skip
+    return panel, scores, systems
+
+
+def without_map(
+    design: Design,
+    panel: PanelFactor | None,
+    scores: FactorScores,
+    systems: SystemScores | None,
+    *,
+    seed: int = 0,
+    refusals: tuple[limits.Refused, ...] = (),
+) -> Fit:
+    """A fit of verdicts alone, without a map to the human scale."""
+    n = design.units
+    nothing, no_fold = np.full(n, np.nan), np.full(n, -1)
+    silent = Predictions(nothing, nothing, nothing, np.zeros(n, bool))
+    return Fit(panel, scores, systems, None, (), no_fold, silent, nothing, None, None, {}, seed, refusals)
+
+
+def fit_calibration(design: Design, *, seed: int) -> Fit:
+    """Fit all that the data allow. ``seed`` decides which prompts share a fold."""
+    evidence = design.evidence
+    try:
+        panel, scores, systems = fit_panel(design)
+    except InsufficientData:
+        scores = FactorScores(np.full(design.units, np.nan), np.zeros(design.units))
+        return without_map(design, None, scores, None, seed=seed, refusals=(limits.no_verdicts(),))
+    system, other = evidence.system.astype(np.int64), evidence.other_system.astype(np.int64)
     graded, judged = design.n_human > 0, np.isfinite(scores.score)
     anchors = np.flatnonzero(graded & judged)
     refusals = _refusals(design, anchors, int(judged.sum()), int(graded.sum()))
     if refusals:
-        return Fit(panel, scores, systems, None, (), no_fold, silent, nothing, None, None, {}, seed, refusals)
+        return without_map(design, panel, scores, systems, seed=seed, refusals=refusals)
     maps = _Maps(design, scores, systems, system, other)
     item = maps.fit(anchors)
     fold, folds = _folds(evidence.prompt, graded, seed)

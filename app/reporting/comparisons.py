@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 import numpy as np
+from numpy.typing import NDArray
 
 from app.domain.calibration import ScoreStatus
 from app.domain.ids import show_id
@@ -198,13 +199,20 @@ def _differences(
         if system != names[0] or b is None:
             continue
         counts = int(quality.means.n_anchors[a]), int(quality.means.n_anchors[b])
-        why = _lacking(units, quality, a, b)
-        difference = None
-        if not why:
-            shared = float(overlap[a, b]) if overlap is not None else 0.0
-            difference = _difference(quality, a, b, shared)
+        difference, why = difference_of(units, quality, overlap, a, b)
         found.append(_Found(dict(strata), difference, *counts, why))
     return found, quality
+
+
+def difference_of(
+    units: GradedUnits, quality: GroupQuality, overlap: NDArray[np.float64] | None, a: int, b: int
+) -> tuple[Difference | None, tuple[str, ...]]:
+    """Row ``b`` minus row ``a`` on the unit scale, or None and why not. ``overlap`` of pooled rows:
+    `anchor_overlap`."""
+    why = _lacking(units, quality, a, b)
+    if why:
+        return None, why
+    return _difference(quality, a, b, float(overlap[a, b]) if overlap is not None else 0.0), ()
 
 
 def _difference(quality: GroupQuality, a: int, b: int, overlap: float) -> Difference:

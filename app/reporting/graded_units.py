@@ -9,11 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.calibration.design import Design
-from app.calibration.fit import Fit
+from app.calibration.fit import without_map
 from app.calibration.frame import Frame
 from app.calibration.snapshot import frame_of
 from app.stats.factors import FactorScores
-from app.stats.item_score import Predictions
 from app.stats.panel_weights import PanelWeights, weigh_panel
 from app.stats.representative import (
     Representativeness,
@@ -115,10 +114,7 @@ class GradedUnits:
 def raw_units(design: Design) -> GradedUnits:
     """What there is without a calibration: raw verdicts and human grades, with the raw mean as the score."""
     n = design.units
-    nothing, no_fold = np.full(n, np.nan), np.full(n, -1)
-    silent = Predictions(nothing, nothing, nothing, np.zeros(n, bool))
-    scores = FactorScores(nothing, np.zeros(n))
-    bare = Fit(None, scores, None, None, (), no_fold, silent, nothing, None, None, {}, 0, ())
+    bare = without_map(design, None, FactorScores(np.full(n, np.nan), np.zeros(n)), None)
     return graded_units(replace(frame_of(design, bare), panel_score=design.raw_mean))
 
 
