@@ -78,7 +78,7 @@ class ServiceProcess:
     def kill(self) -> None:
         """As a crash would: no signal handler runs."""
         self.process.send_signal(signal.SIGKILL)
-        self.process.wait(10)
+        self.process.wait(60)
 
 
 def free_port() -> int:
@@ -112,7 +112,7 @@ def wait_until_ready(url: str, process: "subprocess.Popen[str]", seconds: float 
         if process.poll() is not None:
             raise RuntimeError(f"the service stopped: {process.communicate()[1]}")
         with contextlib.suppress(httpx2.TransportError):
-            if httpx2.get(f"{url}/readyz").status_code == 200:
+            if httpx2.get(f"{url}/readyz", timeout=30).status_code == 200:
                 return
         time.sleep(0.05)
     raise RuntimeError("the service did not become ready")

@@ -26,6 +26,7 @@ from app.storage.database import Database
 from app.storage.evidence import Evidence
 from tests.calibration.planted import plant
 from tests.storage.samples import anchored, human, imported, recorded, reply, rubric_in, rubric_of
+from tests.waiting import until
 
 CONTINUOUS = rubric_of(scale=Scale(1, 5, None))
 
@@ -160,7 +161,7 @@ async def test_the_runner_starts_at_once_when_woken(db: Database, project: Proje
     await asyncio.sleep(0.05)
     await queue_calibrations(db, project.id, rubric=rubric.rubric.name)
     runner.wake()
-    await asyncio.wait_for(ended.wait(), 20)
+    await asyncio.wait_for(ended.wait(), 60)
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
 
@@ -197,7 +198,7 @@ async def test_a_child_that_is_killed_is_told_and_the_next_question_gets_another
 async def test_cancelling_kills_the_child() -> None:
     async with FitProcess() as fit:
         task = asyncio.create_task(fit(plant(prompts=29, anchors=100).evidence, 5))
-        await asyncio.sleep(1.0)  # starting a child and its imports take longer
+        await until(lambda: fit._child)
         assert fit._child is not None
         pid = fit._child.pid
         task.cancel()

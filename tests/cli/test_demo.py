@@ -9,6 +9,7 @@ import pytest
 from app.cli.demonstration import world
 from app.cli.demonstration.own_service import MARK
 from app.cli.demonstration.planted import true_biases, true_quality
+from app.domain.ids import content_id
 from app.domain.items import Answer
 from app.domain.rubrics import Rubric, RubricKind
 from app.judges.judge import Question
@@ -79,7 +80,7 @@ def test_planted_severity_and_position_are_what_the_simulated_judges_do(prompts)
 
 def _says(judge, rubric, prompt, written, order) -> float | None:
     answers = tuple(Answer(one.system.name, one.text, one.system.family) for one in written)
-    seed = hash((prompt.item_id, order, *(one.system.name for one in written))) % 2**50
+    seed = content_id("test", prompt.item_id, str(order), *(one.system.name for one in written))
     reply = judge.reply(Question(rubric=rubric, prompt=prompt.text, answers=answers, order=order, seed=seed))
     return reply.scores[0].value if reply.scores else None
 

@@ -114,12 +114,12 @@ def test_what_was_answered_is_there_and_what_was_asked_is_on_record(
         roster = []
         for protocol in PROTOCOLS:
             for judge_name in (f"{protocol}-1", f"{protocol}-2"):
-                httpx2.post(f"{provider}/control/model", json={"name": judge_name, **model})
+                httpx2.post(f"{provider}/control/model", json={"name": judge_name, **model}, timeout=30)
                 more = {"max_concurrency": 200}
                 roster.append(judge(judge_name, protocol, protocol, judge_name, provider, **more))
         settings = settings_for(tmp_path, roster, VENIRE_DATABASE_URL=database)
         with service_process(settings) as service:
-            httpx2.put(f"{service.url}/rubrics/point", json=POINTWISE)
+            httpx2.put(f"{service.url}/rubrics/point", json=POINTWISE, timeout=30)
             told = asyncio.run(_grade_until_killed(service))
         calls = httpx2.get(f"{provider}/control/requests", timeout=60).json()
         assert not told.refused
@@ -146,7 +146,7 @@ def test_what_was_answered_is_there_and_what_was_asked_is_on_record(
             grades[number, item].add(position)
         assert all(positions == {0, 1, 2} for positions in grades.values())
 
-        before = httpx2.get(f"{provider}/control").json()["calls"]
+        before = httpx2.get(f"{provider}/control", timeout=30).json()["calls"]
         with service_process(settings) as service, httpx2.Client(base_url=service.url, timeout=30) as client:
             for grade in told.answered[:: max(1, len(told.answered) // 50)]:
                 again = client.get(f"/grades/{grade['grade_id']}").json()
@@ -160,7 +160,7 @@ def test_what_was_answered_is_there_and_what_was_asked_is_on_record(
                     assert all("the service stopped" in s["unscored"]["detail"] for s in again["seats"])
             body = {"rubric": "point", "prompt": "And now?", "answers": [{"system": "bot", "text": "."}]}
             assert client.post("/grade", json=body).json()["status"] == "complete"
-        after = httpx2.get(f"{provider}/control").json()["calls"]
+        after = httpx2.get(f"{provider}/control", timeout=30).json()["calls"]
         assert sum(after.values()) == sum(before.values()) + 3  # nobody was asked a second time
     left = read_rows(database, "SELECT status, count(*) FROM grades GROUP BY status")
     assert dict(left).keys() == {"complete", "failed"}

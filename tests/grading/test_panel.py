@@ -18,16 +18,19 @@ ITEM = Item("How?", (Answer("bot", "So."),))
 
 @dataclass
 class ScriptedJudge:
-    """A judge that does what it is told: a `Reply`, an exception to raise, or seconds to wait first."""
+    """A judge that does what it is told: a `Reply`, an exception to raise, or whom to wait for first."""
 
     version: JudgeVersion
     script: object = None
-    wait: float = 0.0
+    wait: float = 0.0  # seconds
+    together: asyncio.Barrier | None = None
     asked: list[tuple[Question, float | None]] = field(default_factory=list)
 
     async def judge(self, question, *, deadline, max_cost_usd=None):
         self.asked.append((question, max_cost_usd))
         await asyncio.sleep(self.wait)
+        if self.together is not None:
+            await self.together.wait()
         if isinstance(self.script, Exception):
             raise self.script
         return self.script or Reply((Score("c", 0, 3.0),), usage=Usage(cost_usd=0.25, attempts=1))
@@ -37,11 +40,10 @@ def failed(reason: UnscoredReason, cost: float = 0.0) -> Reply:
     return Reply(unscored=Unscored(reason, "scripted"), usage=Usage(cost_usd=cost, attempts=1))
 
 
-def judges(*scripts: tuple[str, object], wait: float = 0.0) -> dict[JudgeVersion, ScriptedJudge]:
+def judges(*scripts: tuple[str, object]) -> dict[JudgeVersion, ScriptedJudge]:
     """One judge per (family, script); families A, B and C need at least one each."""
     made = [
-        ScriptedJudge(JudgeVersion(f, f"{f}{k}", f"m{k}"), script, wait)
-        for k, (f, script) in enumerate(scripts)
+        ScriptedJudge(JudgeVersion(f, f"{f}{k}", f"m{k}"), script) for k, (f, script) in enumerate(scripts)
     ]
     return {judge.version: judge for judge in made}
 
@@ -73,10 +75,11 @@ async def ask(roster, *, timeout_s=60.0, max_cost_usd=None, seed=0):
 
 
 async def test_every_seat_is_asked_at_once_and_answered():
-    roster = judges(("A", None), ("B", None), ("C", None), wait=0.2)
-    begun = asyncio.get_running_loop().time()
-    outcomes, recorded = await ask(roster)
-    assert asyncio.get_running_loop().time() - begun < 0.5  # three in a row would take 0.6 s
+    roster = judges(("A", None), ("B", None), ("C", None))
+    together = asyncio.Barrier(3)
+    for judge in roster.values():
+        judge.together = together
+    outcomes, recorded = await ask(roster)  # one after the other they would wait for each other forever
     assert [outcome.seat.position for outcome in outcomes] == [0, 1, 2]
     assert recorded == []
     assert status_of(outcomes) is Status.COMPLETE
@@ -124,8 +127,8 @@ async def test_no_replacement_is_drawn_when_the_time_is_nearly_over():
 async def test_a_judge_that_does_not_keep_the_deadline_is_timed_out():
     roster = judges(("A", None), ("B", None), ("C", None))
     slow = next(judge for version, judge in roster.items() if version.family == "B")
-    slow.wait = 30
-    outcomes, _ = await ask(roster, timeout_s=0.1)
+    slow.wait = 300
+    outcomes, _ = await ask(roster, timeout_s=0.5)
     late = next(outcome for outcome in outcomes if outcome.seat.judge.family == "B")
     assert late.reply.unscored.reason is UnscoredReason.TIMEOUT
     assert status_of(outcomes) is Status.PARTIAL

@@ -11,17 +11,11 @@ from tests.provider_server.behaviour import Behaviour
 from tests.provider_server.server import Provider, serving
 
 
-def clock() -> float:
-    return asyncio.get_running_loop().time()
-
-
 async def test_a_server_that_is_not_there_costs_one_fast_failure_and_then_nothing(lines):
     async with serving() as gone:
         url = gone.url("openai")
     judge = judge_of(lines, url, "alpha")
-    started = clock()
     reply = await ask(judge)
-    assert clock() - started < 3
     assert unscored_of(reply).reason == UnscoredReason.PROVIDER_ERROR
     assert "no reply" in unscored_of(reply).detail
     assert reply.usage.attempts == 5
@@ -31,14 +25,14 @@ async def test_a_server_that_is_not_there_costs_one_fast_failure_and_then_nothin
 
 
 async def test_a_hanging_provider_costs_a_panel_one_round_of_timeouts_and_is_then_left_alone(provider):
-    lines = Lines(breaker=BreakerPolicy(failures=3, cooldown_s=1.0, patience_s=0.1), retries=RetryPolicy(2))
+    lines = Lines(breaker=BreakerPolicy(failures=3, cooldown_s=60, patience_s=0.1), retries=RetryPolicy(2))
     judges = [judge_of(lines, provider.url("openai"), name) for name in ("alpha!hang", "beta!hang")]
-    await asyncio.gather(*(ask(judge, within=0.2) for judge in judges for _ in range(2)))
-    started = clock()
+    await asyncio.gather(*(ask(judge, within=1) for judge in judges for _ in range(2)))
     reply = await ask(judges[0], within=5)
-    assert clock() - started < 1
     assert "not called: 4 failures in a row" in unscored_of(reply).detail
-    await asyncio.sleep(1.05)
+    assert sum(provider.calls.values()) == 4
+    assert judges[0].breaker.open_until is not None
+    judges[0].breaker.open_until -= 60  # a minute later
     provider.set_model("alpha!hang", Behaviour())
     assert (await ask(judges[0])).unscored is None
     assert (await ask(judges[0])).unscored is None

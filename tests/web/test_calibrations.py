@@ -31,7 +31,7 @@ def upload(client: httpx2.Client, path: str, file: bytes, **form: str) -> dict[s
 
 def wait_for(client: httpx2.Client, calibration_id: str) -> dict[str, Any]:
     """The calibration once it has ended."""
-    until = time.monotonic() + 60
+    until = time.monotonic() + 150
     while time.monotonic() < until:
         found: dict[str, Any] = client.get(f"/calibrations/{calibration_id}").json()
         if found["status"] not in ("queued", "running"):
@@ -42,7 +42,7 @@ def wait_for(client: httpx2.Client, calibration_id: str) -> dict[str, Any]:
 
 def settle(client: httpx2.Client, rubric: str) -> None:
     """Wait until nothing of the rubric is queued or running."""
-    until = time.monotonic() + 60
+    until = time.monotonic() + 150
     while time.monotonic() < until:
         items = client.get("/calibrations", params={"rubric": rubric}).json()["items"]
         if items and all(one["status"] not in ("queued", "running") for one in items):
@@ -69,7 +69,7 @@ def planted(client: httpx2.Client) -> httpx2.Client:
         ),
     )  # fmt: skip
     job = upload(client, "/verdicts", verdicts, rubric="planted")
-    until = time.monotonic() + 60
+    until = time.monotonic() + 150
     while job.get("status") in ("queued", "running", "pending") and time.monotonic() < until:
         time.sleep(0.1)
         job = client.get(f"/imports/{job['import_id']}").json()

@@ -72,7 +72,7 @@ def test_a_refused_calibration_is_told_in_its_own_words(client):
     client.put("/rubrics/refused", json=POINTWISE)
     asked = client.post("/calibrations", json={"rubric": "refused", "criterion": "helpfulness"})
     run = asked.json()["calibrations"][0]["calibration_id"]
-    until = time.monotonic() + 30
+    until = time.monotonic() + 120
     while (ended := client.get(f"/calibrations/{run}").json())["status"] in ("queued", "running"):
         assert time.monotonic() < until
         time.sleep(0.05)

@@ -5,9 +5,9 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import httpx2
-import pytest
 
 from app.settings import SETTINGS
 from tests.running_service import POINTWISE, ROOT, service_process
@@ -18,9 +18,8 @@ SLOW_JUDGE = """
 name = "{name}"
 family = "{name}"
 provider = "simulated"
-params = {{ latency_ms = 1500 }}
+params = {{ latency_ms = {latency_ms} }}
 """
-SLOW_ROSTER = "".join(SLOW_JUDGE.format(name=name) for name in ("one", "two", "three"))
 
 
 def run(*arguments: str, **environment: str) -> "subprocess.CompletedProcess[str]":
@@ -61,53 +60,56 @@ def test_every_mistake_in_settings_and_roster_is_listed_without_a_trace(tmp_path
 
 def test_it_says_at_start_that_judges_are_simulated_and_stops_when_told(tmp_path):
     with service_process({"VENIRE_DATA_DIR": str(tmp_path)}) as service:
-        assert httpx2.get(f"{service.url}/readyz").json()["simulated"]
+        assert httpx2.get(f"{service.url}/readyz", timeout=30).json()["simulated"]
         service.process.send_signal(signal.SIGTERM)
-        _, said = service.process.communicate(timeout=30)
+        _, said = service.process.communicate(timeout=60)
     assert "simulated judges" in said
     assert service.process.returncode in (0, -signal.SIGTERM)
 
 
-@pytest.fixture
-def slow(tmp_path) -> dict[str, str]:
-    (tmp_path / "judges.toml").write_text(SLOW_ROSTER)
-    return {"VENIRE_DATA_DIR": str(tmp_path), "VENIRE_JUDGES": str(tmp_path / "judges.toml")}
+def slow(folder: Path, latency_ms: int) -> dict[str, str]:
+    """Settings of a service whose judges take their time."""
+    judges = (SLOW_JUDGE.format(name=name, latency_ms=latency_ms) for name in ("one", "two", "three"))
+    (folder / "judges.toml").write_text("".join(judges))
+    return {"VENIRE_DATA_DIR": str(folder), "VENIRE_JUDGES": str(folder / "judges.toml")}
 
 
 def begin(url: str, count: int) -> list[str]:
     """Grades that are accepted and at work."""
-    httpx2.put(f"{url}/rubrics/point", json=POINTWISE)
+    httpx2.put(f"{url}/rubrics/point", json=POINTWISE, timeout=30)
     bodies = [
         {"rubric": "point", "prompt": f"How {k}?", "answers": answers(1), "wait": False} for k in range(count)
     ]
-    return [httpx2.post(f"{url}/grade", json=body).json()["grade_id"] for body in bodies]
+    return [httpx2.post(f"{url}/grade", json=body, timeout=30).json()["grade_id"] for body in bodies]
 
 
-def test_what_was_accepted_is_finished_before_the_service_stops(slow):
-    with service_process(slow) as service:
+def test_what_was_accepted_is_finished_before_the_service_stops(tmp_path):
+    settings = slow(tmp_path, latency_ms=3000)
+    with service_process(settings) as service:
         begun = begin(service.url, 5)
         service.process.send_signal(signal.SIGTERM)
         service.process.communicate(timeout=60)
-    with service_process(slow) as service:
-        grades = [httpx2.get(f"{service.url}/grades/{grade}").json() for grade in begun]
+    with service_process(settings) as service:
+        grades = [httpx2.get(f"{service.url}/grades/{grade}", timeout=30).json() for grade in begun]
     assert [grade["status"] for grade in grades] == ["complete"] * 5
 
 
-def test_what_a_killed_service_left_is_closed_with_the_reason_at_every_seat(slow):
-    with service_process(slow) as service:
+def test_what_a_killed_service_left_is_closed_with_the_reason_at_every_seat(tmp_path):
+    settings = slow(tmp_path, latency_ms=50_000)
+    with service_process(settings) as service:
         begun = begin(service.url, 5)
         with ThreadPoolExecutor(3) as pool:
 
             def wait_for_one(k: int) -> None:
                 body = {"rubric": "point", "prompt": f"Why {k}?", "answers": answers(1)}
                 with contextlib.suppress(httpx2.TransportError):
-                    httpx2.post(f"{service.url}/grade", json=body)
+                    httpx2.post(f"{service.url}/grade", json=body, timeout=60)
 
             pool.map(wait_for_one, range(3))
             time.sleep(0.5)
             service.kill()
-    with service_process(slow) as service:
-        grades = [httpx2.get(f"{service.url}/grades/{grade}").json() for grade in begun]
+    with service_process(settings) as service:
+        grades = [httpx2.get(f"{service.url}/grades/{grade}", timeout=30).json() for grade in begun]
     for grade in grades:
         assert grade["status"] == "failed"
         assert len(grade["seats"]) == 3

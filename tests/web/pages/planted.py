@@ -123,7 +123,7 @@ def fill(client: httpx2.Client) -> dict[str, Any]:
         _post(client, "/anchors", name, grades, anchor_set=f"{name}-people")
     ids["grade"] = _grade(client, "support", 1)
     ids["grade_pair"] = _grade(client, "duel", 2)
-    until = time.monotonic() + 60
+    until = time.monotonic() + 150
     while time.monotonic() < until:
         runs = client.get("/calibrations").json()["items"]
         if all(run["status"] not in ("queued", "running") for run in runs) and runs:
@@ -169,7 +169,7 @@ def _grade(client: httpx2.Client, rubric: str, answers: int) -> str:
     return str(response.json()["grade_id"])
 
 
-def _wait(client: httpx2.Client, path: str, ends: tuple[str, ...], seconds: float = 30) -> None:
+def _wait(client: httpx2.Client, path: str, ends: tuple[str, ...], seconds: float = 120) -> None:
     until = time.monotonic() + seconds
     while time.monotonic() < until:
         found = client.get(path).json()

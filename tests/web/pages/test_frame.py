@@ -115,7 +115,7 @@ def locked(_migrated_sqlite: Path, tmp_path_factory: pytest.TempPathFactory) -> 
 
 def _signed_in(running: RunningService, scope: str) -> httpx2.Client:
     form = {"key": running.app.state.tokens[scope], "next": "/ui"}
-    response = httpx2.post(f"{running.url}/ui/sign-in", data=form)
+    response = httpx2.post(f"{running.url}/ui/sign-in", data=form, timeout=30)
     assert response.status_code == 303
     client = running.client()
     client.cookies.set("venire_session", response.cookies["venire_session"])
