@@ -23,9 +23,12 @@ from starlette.types import ASGIApp, Receive, Send
 
 from app.access.idempotency import Answers
 from app.access.keys import Caller, KeyRing
+from app.anchoring.documents import read_documents
 from app.anchoring.drafts import Drafts
 from app.anchoring.imports import Imports
 from app.anchoring.ingest import Anchors, Schedule, queue_calibrations
+from app.auditing.asked import Means
+from app.auditing.audits import Audits, Retire
 from app.calibration.apply import CalibratedScores
 from app.calibration.runner import CalibrationRunner, Ended
 from app.cli.main import main
@@ -114,6 +117,7 @@ def build_services(settings: Settings, roster: Roster) -> tuple[Services, Callba
         broke=lambda error: log.error("the queue of calibrations cannot be read", exc_info=error),
     )
     schedule = _and_wake(queue_calibrations(database), calibrating)
+    anchors = Anchors(database, schedule=schedule, simulated_people=roster.simulated)
     services = Services(
         database=database,
         roster=roster,
@@ -121,8 +125,9 @@ def build_services(settings: Settings, roster: Roster) -> tuple[Services, Callba
         grading=grading,
         rubrics=rubrics,
         drafts=Drafts(settings.data_dir / "uploads"),
-        anchors=Anchors(database, schedule=schedule, simulated_people=roster.simulated),
+        anchors=anchors,
         imports=Imports(database, schedule=schedule),
+        audits=Audits(Means(database, roster, read_documents), background.start, schedule, _retire(anchors)),
         quality=quality,
         roster_report=RosterReport(database, roster),
         metrics=metrics,
@@ -294,8 +299,18 @@ def _and_wake(schedule: Schedule, calibrating: CalibrationRunner) -> Schedule:
     return schedule_and_wake
 
 
+def _retire(anchors: Anchors) -> Retire:
+    """Audits take anchors out of their sets the way anybody does."""
+
+    async def retire(project: Project, anchor_set: str, items: tuple[str, ...], reason: str) -> None:
+        await anchors.retire(project, anchor_set, items=items, reason=reason)
+
+    return retire
+
+
 async def _begin(services: Services, answers: Answers) -> None:
     await services.keys.anyone()  # makes the default project
+    await services.audits.recover()
     recovered = await services.grading.recover()
     if recovered:
         log.warning("grades that a stopped process left unfinished were closed as failed", grades=recovered)
@@ -313,6 +328,7 @@ async def _keep_house(services: Services, answers: Answers) -> None:
         await asyncio.sleep(_HOUSEKEEPING_S)
         try:
             await services.grading.recover()
+            await services.audits.recover()
             await answers.forget_old()
         except Exception as error:  # the database may be away; there is a next time
             log.error("housekeeping failed", exc_info=error)

@@ -11,10 +11,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 from app.anchoring.mapping import text_of
-from app.anchoring.provenance import names_a_model, source_is_a_model
 from app.anchoring.table import Cell
 from app.domain.anchors import SIMULATED_PEOPLE
 from app.domain.judging import UnscoredReason, canonical_params
+from app.domain.model_names import names_a_model, source_is_a_model
 
 _REMEMBERED = 20_000
 _NAME_LENGTH = 400

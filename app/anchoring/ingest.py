@@ -1,7 +1,7 @@
 """Bringing in what people said: a file of human grades becomes the next version of an anchor set."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -128,6 +128,40 @@ class Anchors:
         if not found:
             raise NotFound("anchor set", name)
         return found
+
+    async def retire(
+        self,
+        project: Project,
+        name: str,
+        *,
+        items: Sequence[str] = (),
+        annotators: Sequence[str] = (),
+        reason: str,
+    ) -> AnchorSetVersion:
+        """Take items, or all that annotators gave, out of a set as its next version; what rested on the set
+        is calibrated anew.
+
+        Raises
+        ------
+        NotFound
+            If there is no such set.
+        """
+        before = await self._latest(project, name)
+        if before is None:
+            raise NotFound("anchor set", name)
+        after = await anchors.retire_members(
+            self.db, project.id, name, items=items, annotators=annotators, reason=reason, now=self.now()
+        )
+        assert after is not None  # sets are never deleted
+        if after.version > before.version:
+            await self._reschedule(project, after)
+        return after
+
+    async def _reschedule(self, project: Project, changed: AnchorSetVersion) -> None:
+        if self.schedule is None:
+            return
+        version = await rubric_or_refuse(self.db, project, changed.rubric)
+        await self.schedule(project, version, tuple(one.name for one in version.rubric.criteria))
 
     async def _latest(self, project: Project, name: str) -> AnchorSetVersion | None:
         return next(iter(await anchors.anchor_set_versions(self.db, project.id, name)), None)

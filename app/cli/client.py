@@ -64,6 +64,11 @@ class Service:
         with file.open("rb") as handle:
             return await self._json("POST", path, files={"file": (file.name, handle)}, data=_given(fields))
 
+    async def form(self, path: str, fields: Mapping[str, Any]) -> Any:
+        """The answer to a POST of form fields without a file."""
+        parts = {name: (None, str(value)) for name, value in _given(fields).items()}
+        return await self._json("POST", path, files=parts)
+
     async def send(self, method: str, path: str, **request: Any) -> "Response":
         """One request, with whatever it answers; CannotRun if the service cannot be reached."""
         import httpx2

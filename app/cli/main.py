@@ -8,6 +8,7 @@ from typing import NoReturn
 
 from app.cli import (
     anchors,
+    audit,
     bias,
     calibrations,
     compare,
@@ -29,7 +30,21 @@ from app.domain.problems import BadInput
 # Each module has ``add(commands, wiring)``: it adds its parsers and sets ``run``, a function of the parsed
 # arguments and the wiring that returns the exit code. They import what is slow only when they run.
 GROUPS = (
-    *(serve, demo, grade, rubrics, anchors, verdicts, calibrations, quality, compare, bias, judges, keys),
+    *(
+        serve,
+        demo,
+        grade,
+        rubrics,
+        anchors,
+        audit,
+        verdicts,
+        calibrations,
+        quality,
+        compare,
+        bias,
+        judges,
+        keys,
+    ),
     database,
 )
 

@@ -6,15 +6,16 @@ stored as what it changed.
 
 import asyncio
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from hashlib import sha256
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, func, insert, select, update
+from sqlalchemy import Connection, bindparam, func, insert, or_, select, update
 
 from app.domain.anchors import AnchorSetOfAnotherRubric, AnchorSetVersion, HumanVerdict
-from app.domain.ids import content_id
+from app.domain.ids import UnknownId, content_id, read_id
 from app.domain.rubrics import RubricVersion
 from app.storage import tables
 from app.storage.catalog import Catalog
@@ -120,6 +121,41 @@ async def add_anchor_version(
     return await db.write(add)
 
 
+async def retire_members(
+    db: Database,
+    project_id: int,
+    name: str,
+    *,
+    items: Collection[str] = (),
+    annotators: Collection[str] = (),
+    reason: str,
+    now: datetime,
+) -> AnchorSetVersion | None:
+    """Take items (the caller's ids) and everything of annotators (names) out of a set, as its next version.
+
+    None if there is no such set; the version that stands if nothing in it is one of them.
+    """
+    set_id = content_id(project_id, "anchor set", name)
+    about = {"retire": {"items": sorted(items), "annotators": sorted(annotators)}, "reason": reason}
+    at = to_ms(now)
+
+    def retire(connection: Connection) -> AnchorSetVersion | None:
+        one_at_a_time(connection, set_id)
+        latest = _latest(connection, set_id)
+        gone = [] if latest is None else _retired(connection, project_id, set_id, items, annotators)
+        if latest is None or not gone:
+            return latest
+        version = latest.version + 1
+        _remove(connection, gone, version)
+        digest = sha256(json.dumps([name, version, about], sort_keys=True).encode()).hexdigest()
+        made_from = {"sha256": digest, "replace": False, "warnings": json.dumps([f"Retired: {reason}"])}
+        change = {"added": 0, "removed": len(gone), "created_at": at}
+        _make_version(connection, project_id, set_id, version, made_from | change)
+        return _latest(connection, set_id)
+
+    return await db.write(retire)
+
+
 async def list_anchor_sets(
     db: Database,
     project_id: int,
@@ -198,6 +234,30 @@ def _changes(
         elif replace or unit in members:
             gone.append(key)
     return gone, [member for unit, member in members.items() if unit not in unchanged]
+
+
+def _retired(
+    connection: Connection, project_id: int, set_id: int, names: Collection[str], people: Collection[str]
+) -> list[int]:
+    """Ids of the rows in a set of items (by the caller's ids or ours) or annotators so named."""
+    h, i, a = tables.human_verdicts.c, tables.items.c, tables.annotators.c
+    wanted = {name: _read_item(name) for name in names}
+    some = select(i.id).where(
+        i.project_id == project_id,
+        or_(i.external_id.in_(list(wanted)), i.id.in_([key for key in wanted.values() if key is not None])),
+    )
+    whose = select(a.id).where(a.project_id == project_id, a.name.in_(list(people)))
+    rows = select(h.id).where(
+        h.anchor_set_id == set_id, h.removed_in.is_(None), or_(h.item_id.in_(some), h.annotator_id.in_(whose))
+    )
+    return list(connection.execute(rows).scalars())
+
+
+def _read_item(name: str) -> int | None:
+    try:
+        return read_id("item", name)
+    except UnknownId:
+        return None
 
 
 def _remove(connection: Connection, ids: Iterable[int], version: int) -> None:

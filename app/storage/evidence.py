@@ -16,6 +16,7 @@ from app.storage import ledger
 from app.storage.columns import distinct, fetch, fetch_for, is_one_of
 from app.storage.database import Database
 from app.storage.judge_versions import judges_by_id
+from app.storage.quarantine import is_quarantined
 from app.storage.rubrics import criterion_ids, latest_rubric, rubric_id
 from app.storage.tables import (
     anchor_sets,
@@ -307,7 +308,7 @@ def _items_of(connection: Connection, said: Said) -> Ids:
 def _grades(
     connection: Connection, criterion: int, sets: list[int], items: Ids | None, simulated: bool
 ) -> _Grades:
-    """What people said; made-up people only beside ``simulated`` judges."""
+    """What people said and no audit put aside; made-up people only beside ``simulated`` judges."""
     h = human_verdicts.c
     query = (
         select(
@@ -318,6 +319,7 @@ def _grades(
             h.inclusion_probability,
         )
         .where(h.criterion_id == criterion, h.removed_in.is_(None), h.anchor_set_id.in_(sets))
+        .where(~is_quarantined())
         .order_by(h.recorded_at, h.unit_key, h.id)
     )
     if items is not None:

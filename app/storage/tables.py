@@ -467,6 +467,46 @@ calibration_frames = Table(
     Column("frame", LargeBinary, nullable=False),
 )
 
+# --- audits ---------------------------------------------------------------------------------------
+
+audits = Table(
+    "audits",
+    metadata,
+    _id(),
+    _project(),
+    Column("kind", Words, nullable=False),
+    _key("rubrics", "rubric_id"),
+    Column("criterion", Words),
+    Column("anchor_set", Words),
+    Column("version", Integer),  # of the anchor set
+    Column("status", Words, nullable=False),
+    Column("process_id", BigInteger),
+    Column("parameters", Words, nullable=False),  # JSON
+    Column("findings", Words),  # JSON; null until it is done
+    Column("error", Words),
+    _when("created_at"),
+    _when("finished_at", nullable=True),
+    Index(None, "project_id", "id"),
+)
+
+# One row per anchor that an audit ever put aside; without a decision its grades count for nothing.
+quarantine = Table(
+    "quarantine",
+    metadata,
+    _id(),
+    _project(),
+    _key("anchor_sets", "anchor_set_id"),
+    _key("items", "item_id"),
+    _key("audits", "audit_id"),
+    Column("reason", Words, nullable=False),
+    Column("cause", Words, nullable=False),  # hash of what it was found against
+    Column("decision", Words),  # keep, retire; null: nobody has decided
+    Column("note", Words),
+    _when("created_at"),
+    _when("decided_at", nullable=True),
+    UniqueConstraint("anchor_set_id", "item_id"),
+)
+
 # --- promises to callers --------------------------------------------------------------------------
 
 idempotency = Table(

@@ -10,6 +10,7 @@ from starlette.middleware import Middleware
 from app.access.idempotency import Answers
 from app.web.api import (
     anchors,
+    audits,
     bias,
     calibrations,
     comparisons,
@@ -36,6 +37,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     grade.router,
     rubrics.router,
     anchors.router,
+    audits.router,
     verdicts.router,
     calibrations.router,
     quality.router,
@@ -47,7 +49,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     health.router,
 )
 
-UPLOADS = ("/anchors", "/verdicts", "/ui/")  # paths that take files
+UPLOADS = ("/anchors", "/verdicts", "/audits", "/ui/")  # paths that take files
 
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
 

@@ -10,6 +10,7 @@ from app.access.keys import KeyRing
 from app.anchoring.drafts import Drafts
 from app.anchoring.imports import Imports
 from app.anchoring.ingest import Anchors
+from app.auditing.audits import Audits
 from app.calibration.runner import CalibrationRunner
 from app.grading.grade import Grading
 from app.grading.rubrics import Rubrics
@@ -36,6 +37,7 @@ class Services:
     drafts: Drafts
     anchors: Anchors
     imports: Imports
+    audits: Audits
     quality: Quality
     roster_report: RosterReport
     metrics: Metrics

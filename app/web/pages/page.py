@@ -68,6 +68,7 @@ SECTIONS = (
     ("Quality", "/ui/quality"),
     ("Judges", "/ui/judges"),
     ("Anchor sets", "/ui/anchor-sets"),
+    ("Audits", "/ui/audits"),
     ("Calibrations", "/ui/calibrations"),
     ("Grades", "/ui/grades"),
     ("Rubrics", "/ui/rubrics"),

@@ -8,6 +8,7 @@ from starlette.types import Scope
 from app.web.pages import (
     anchor_sets,
     anchor_upload,
+    audits,
     calibrations,
     comparisons,
     grades,
@@ -26,6 +27,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     judges.router,
     anchor_upload.router,  # before the sets, whose names may be anything
     anchor_sets.router,
+    audits.router,
     calibrations.router,
     grades.router,
     rubrics.router,

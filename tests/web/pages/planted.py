@@ -133,6 +133,7 @@ def fill(client: httpx2.Client) -> dict[str, Any]:
         ids.setdefault(f"calibration_{run['criterion']}", run["calibration_id"])
         assert run["status"] in ("done", "refused"), run
     ids["refused"] = _refused(client)
+    ids |= _audits(client)
     return ids
 
 
@@ -142,6 +143,28 @@ def _refused(client: httpx2.Client) -> str:
     key = run.json()["calibrations"][0]["calibration_id"]
     _wait(client, f"/calibrations/{key}", ("refused", "done", "failed"))
     return str(key)
+
+
+def _audits(client: httpx2.Client) -> dict[str, str]:
+    """Audits of a small set under a rubric of its own."""
+    prompts = ("How do I reset the router of the guest network?", "Why does my invoice show two amounts?")
+    grades = [
+        {"item_id": f"a{k}", "prompt": prompt, "system": "tiny", "answer": "Hold the button.", "score": 2 + k}
+        | {"criterion": "helpfulness", "annotator": "ann", "annotator_type": "expert", "blind": "no"}
+        for k, prompt in enumerate(prompts)
+    ]
+    assert client.put("/rubrics/audited", json=POINTWISE).status_code == 201
+    _post(client, "/anchors", "audited", grades, anchor_set="leaky")
+    corpus = table([{"text": prompts[0]}, {"text": "Something else, which nobody has asked for."}])
+    ids = {}
+    for kind in ("provenance", "overlap"):
+        fields = {"kind": (None, kind), "anchor_set": (None, "leaky")}
+        files = {**fields, **({"file": ("corpus.csv", corpus)} if kind == "overlap" else {})}
+        begun = client.post("/audits", files=files)
+        assert begun.status_code == 202, begun.text
+        ids[f"audit_{kind}"] = begun.json()["audit_id"]
+        _wait(client, f"/audits/{ids[f'audit_{kind}']}", ("done", "refused", "failed"))
+    return ids
 
 
 def _post(

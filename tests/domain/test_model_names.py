@@ -1,6 +1,6 @@
 import pytest
 
-from app.anchoring.provenance import names_a_model, source_is_a_model
+from app.domain.model_names import names_a_model, source_is_a_model
 
 PEOPLE = [
     "author_consensus",
