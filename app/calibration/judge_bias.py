@@ -7,41 +7,37 @@ Units. Effects on scores are in points of the criterion's own scale (a range of 
 pairs in preference points (1 is from a tie to a sure win); positions of pairs are in probability.
 """
 
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
-from functools import partial
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from app.calibration.bias_groups import by_stratum, by_system
 from app.calibration.design import Design, to_inner
+from app.calibration.lineage import version_changes
+from app.calibration.told import Report, flag, nothing, tell
 from app.domain.calibration import EffectStatus
-from app.domain.judging import UnscoredReason
+from app.domain.judging import JudgeVersion, UnscoredReason
 from app.stats.agreement import agreement_among_people, agreement_with_people
 from app.stats.errors import InsufficientData, NotIdentified
 from app.stats.family_bias import own_family_effect
 from app.stats.human_noise import GradedUnits, graded_units
 from app.stats.jackknife import Effect, cluster_jackknife, sums_by_prompt
-from app.stats.judge_effects import (
-    JudgedAnchors,
-    SystemEffects,
-    discrimination,
-    length_effect,
-    severity,
-    system_effects,
-)
+from app.stats.judge_effects import discrimination, severity, system_effects, taste
 from app.stats.order_effects import order_flips, position_effect_lists, position_effect_pairs
+from app.stats.order_randomisation import randomisation_p_lists, randomisation_p_pairs
+from app.stats.ordinal_check import GradesByBoth, OrdinalCheck, check_ordinal, needs_categories
 from app.stats.panel_dependence import effective_judges
+from app.stats.quality_held_fixed import HeldFixed, JudgedAnchors, hold_quality_fixed
 from app.stats.repeats import retest_reliability
+from app.storage.evidence import Evidence
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
-Report = dict[str, Any]
 
 PANEL = 3  # the panel whose effective size is told: one judge from each of three families
-MIN_GROUP = 10  # anchors that a judge needs in a system or stratum before its effect there is told
-_POINTS, _SHARE = "points", "probability"
+_POINTS, _SHARE, _ODDS = "points", "probability", "log odds"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,22 +57,26 @@ def judge_bias(design: Design, *, level: float = 0.95) -> Report:
     -------
     dict
         ``judges``: per judge version its identity, ``effects`` by name, ``systems`` and ``strata`` tables,
-        ``unscored`` counts by reason; ``panel``: n_eff; ``people``: agreement among them. Each
-        effect is ``{status, estimate, interval, std_error, n, prompts, unit, why}``; without an estimate
-        the numbers are None and ``why`` says what is missing.
+        ``unscored`` counts by reason; ``panel``: n_eff; ``people``: agreement among them;
+        ``multiplicity``: over how many effects p-values were adjusted, and how. Effects are those of `told`.
     """
     evidence = design.evidence
     people = graded_units(
         grade=to_inner(evidence.criterion, evidence.h_value, design.signed), graded_unit=evidence.h_unit
     )
-    judges = [_judge(design, code) for code in range(len(evidence.judges))]
+    changes = version_changes(design, level, _points(design))
+    judges = [
+        _effects_of(design, _judge(design, code), people, changes[code], level)
+        for code in range(len(evidence.judges))
+    ]
     return {
         "level": level,
-        "judges": [_effects_of(design, judge, people, level) for judge in judges],
+        "multiplicity": flag(judges, level),
+        "judges": judges,
         "panel": {"judges": PANEL, "effective": _n_eff(design, people, level)},
         "people": {
             "double_graded": people.double_graded,
-            "agreement": _tell(
+            "agreement": tell(
                 lambda: agreement_among_people(
                     grade=evidence.h_value,
                     graded_unit=evidence.h_unit,
@@ -97,21 +97,32 @@ def _judge(design: Design, code: int) -> _Judge:
     )
 
 
-def _effects_of(design: Design, judge: _Judge, people: GradedUnits, level: float) -> Report:
+def _effects_of(design: Design, judge: _Judge, people: GradedUnits, changes: Report, level: float) -> Report:
     evidence, scale = design.evidence, _points(design)
     anchors, graded = _anchors(design, judge, people)
-    systems = _try(lambda: system_effects(anchors))
+    fixed = _fixed(anchors)
+    about: Any = {"unit": _POINTS, "scale": scale, "level": level}
     effects = {
-        "severity": _tell(lambda: severity(anchors, level=level), _POINTS, scale),
-        "discrimination": _tell(lambda: discrimination(anchors, level=level), "slope"),
+        "severity": tell(lambda: severity(anchors, level=level), _POINTS, scale, no_effect=0.0),
+        "discrimination": tell(lambda: discrimination(_told(fixed), level=level), "slope", no_effect=1.0),
         **_order(design, judge, level),
-        "length": _tell(lambda: length_effect(anchors, level=level), "points per doubling of length", scale),
-        "own_family": _tell(
-            lambda: _own_family(design, judge, systems, len(np.unique(anchors.prompt)), level), _POINTS, scale
+        **{
+            name: tell(
+                lambda name=name: taste(_told(fixed), anchors, name, level=level),  # type: ignore[misc]
+                f"points per doubling of {what}",
+                scale,
+                no_effect=0.0,
+            )
+            for name, what in (("length", "length"), ("layout", "layout marks"))
+        },
+        "own_family": tell(
+            lambda: _own(design, judge, fixed, "family", level), _POINTS, scale, no_effect=0.0
         ),
-        "agreement": _tell(lambda: _agreement(design, judge, level), "alpha"),
-        "test_retest": _tell(lambda: _retest(design, judge, level), "reliability"),
-        "unscored_rate": _tell(lambda: _unscored_rate(design, judge, level), _SHARE),
+        "own_model": tell(lambda: _own(design, judge, fixed, "model", level), _POINTS, scale, no_effect=0.0),
+        **changes,
+        "agreement": tell(lambda: _agreement(design, judge, level), "alpha"),
+        "test_retest": tell(lambda: _retest(design, judge, level), "reliability"),
+        "unscored_rate": tell(lambda: _unscored_rate(design, judge, level), _SHARE),
     }
     reasons = evidence.v_unscored[judge.rows]
     version = evidence.judges[judge.code]
@@ -124,9 +135,15 @@ def _effects_of(design: Design, judge: _Judge, people: GradedUnits, level: float
         "judge_version": version.digest(),
         "simulated": version.simulated,
         "effects": effects,
-        "systems": _by_group(design, anchors, anchors.system, evidence.systems, level),
+        "checks": _checks(design, judge, people, level),
+        "systems": by_system(anchors, fixed, evidence.systems, **about),
         "strata": {
-            name: _by_group(design, anchors, codes[judge.unit[graded]], evidence.stratum_values[name], level)
+            name: by_stratum(
+                anchors,
+                codes[judge.unit[graded]],
+                evidence.stratum_values[name],
+                **(about | {"unit": _SHARE, "scale": 1.0} if design.signed else about),
+            )
             for name, codes in evidence.strata.items()
         },
         "verdicts": len(judge.rows),
@@ -150,9 +167,10 @@ def _anchors(design: Design, judge: _Judge, people: GradedUnits) -> tuple[Judged
     place = np.clip(np.searchsorted(people.unit, judge.unit), 0, max(len(people.unit) - 1, 0))
     graded = people.unit[place] == judge.unit if len(people.unit) else np.zeros(len(judge.unit), dtype=bool)
     unit, row = judge.unit[graded], place[graded]
-    length = np.log2(1 + evidence.length[unit])
+    length, layout = np.log2(1 + evidence.length[unit]), np.log2(1 + evidence.marks[unit])
     if design.signed:
         length = length - np.log2(1 + evidence.other_length[unit])
+        layout = layout - np.log2(1 + evidence.other_marks[unit])
     return (
         JudgedAnchors(
             judge=judge.value[graded],
@@ -163,13 +181,27 @@ def _anchors(design: Design, judge: _Judge, people: GradedUnits) -> tuple[Judged
             system=evidence.system[unit],
             length=length,
             other_system=evidence.other_system[unit] if design.signed else None,
+            layout=None if np.isnan(layout).all() else layout,
         ),
         graded,
     )
 
 
+def _fixed(anchors: JudgedAnchors) -> HeldFixed | Exception:
+    try:
+        return hold_quality_fixed(anchors)
+    except (InsufficientData, NotIdentified) as reason:
+        return reason
+
+
+def _told(fixed: HeldFixed | Exception) -> HeldFixed:
+    if isinstance(fixed, Exception):
+        raise fixed
+    return fixed
+
+
 def _order(design: Design, judge: _Judge, level: float) -> Report:
-    """Position and, for pairs, flips between the two orders."""
+    """Position, with its randomisation test, and, for pairs, flips between the two orders."""
     evidence = design.evidence
     known = np.isfinite(evidence.v_value[judge.rows]) & (evidence.v_place[judge.rows] >= 0)
     rows = judge.rows[known]
@@ -177,45 +209,86 @@ def _order(design: Design, judge: _Judge, level: float) -> Report:
     value, prompt = to_inner(evidence.criterion, evidence.v_value[rows], design.signed), evidence.prompt[unit]
     if not design.signed:
         if not (place > 0).any():
-            return {"position": _nothing(EffectStatus.NOT_IDENTIFIED, "each answer was shown alone")}
+            return {"position": nothing(EffectStatus.NOT_IDENTIFIED, "each answer was shown alone")}
         seating = evidence.item[unit].astype(np.int64) * 1000 + evidence.v_draw[rows]
-        return {
-            "position": _tell(
-                lambda: position_effect_lists(
-                    value=value, place=place, seating=seating, prompt=prompt, level=level
-                ),
-                "points from the first to the last place",
-                _points(design),
-            )
-        }
-    contrast = evidence.system[unit].astype(np.int64) * len(evidence.systems) + evidence.other_system[unit]
-    return {
-        "position": _tell(
-            lambda: position_effect_pairs(
-                value=value, first_shown=place == 0, pair=unit, prompt=prompt, contrast=contrast, level=level
+        position = tell(
+            lambda: position_effect_lists(
+                value=value, place=place, seating=seating, prompt=prompt, level=level
             ),
-            _SHARE,
-        ),
-        "order_flips": _tell(
-            lambda: order_flips(value=value, first_shown=place == 0, pair=unit, prompt=prompt, level=level),
-            _SHARE,
-        ),
+            "points from the first to the last place",
+            _points(design),
+            no_effect=0.0,
+        )
+        if position["p_value"] is not None:
+            p = randomisation_p_lists(value=value, place=place, seating=seating)
+            position["p_randomisation"] = p
+        return {"position": position}
+    contrast = evidence.system[unit].astype(np.int64) * len(evidence.systems) + evidence.other_system[unit]
+    about: Any = {"value": value, "first_shown": place == 0, "pair": unit}
+    position = tell(
+        lambda: position_effect_pairs(**about, prompt=prompt, contrast=contrast, level=level),
+        _SHARE,
+        no_effect=0.0,
+    )
+    if position["p_value"] is not None:
+        position["p_randomisation"] = randomisation_p_pairs(**about, contrast=contrast)
+    return {
+        "position": position,
+        "order_flips": tell(lambda: order_flips(**about, prompt=prompt, level=level), _SHARE),
     }
 
 
-def _own_family(
-    design: Design, judge: _Judge, systems: SystemEffects | Exception, prompts: int, level: float
-) -> Effect:
-    if isinstance(systems, Exception):
-        raise systems
-    evidence = design.evidence
-    families = [evidence.system_families[code] for code in systems.systems]
-    if all(family is None for family in families):
-        raise NotIdentified("own family", "no system's family is known")
-    mine = evidence.judges[judge.code].family
+def _own(design: Design, judge: _Judge, fixed: HeldFixed | Exception, what: str, level: float) -> Effect:
+    """The judge's own family, or its very model, against the systems of other families."""
+    held = _told(fixed)
+    evidence, effects = design.evidence, system_effects(held)
+    mine = evidence.judges[judge.code]
+    families = [evidence.system_families[code] for code in effects.systems]
+    kin = np.array([family == mine.family for family in families])
+    if what == "family":
+        if all(family is None for family in families):
+            raise NotIdentified("own family", "no system's family is known")
+        return own_family_effect(effects, own=kin, prompts=held.prompts, level=level)
+    own = np.array([_is_model(evidence, code, mine) for code in effects.systems])
+    other = own | ~kin  # siblings are neither: the family's effect is theirs too
     return own_family_effect(
-        systems, own=np.array([family == mine for family in families]), prompts=prompts, level=level
+        effects.of(other), own=own[other], prompts=held.prompts, level=level, what="model"
     )
+
+
+def _is_model(evidence: Evidence, system: int, judge: JudgeVersion) -> bool:
+    """Whether the system is the judge's model: as it says itself, or by its name."""
+    model = evidence.system_models[system] or evidence.systems[system]
+    return model.casefold() in {name.casefold() for name in (judge.model, judge.name) if name}
+
+
+def _checks(design: Design, judge: _Judge, people: GradedUnits, level: float) -> Report:
+    """Severity and length by ordered categories, where grades crowd in few of them."""
+    evidence = design.evidence
+    if design.signed:
+        return {}
+    rows = judge.rows[np.isfinite(evidence.v_value[judge.rows])]
+    rows = rows[np.isin(evidence.v_unit[rows], people.unit)]
+    by_people = np.isin(evidence.h_unit, evidence.v_unit[rows])
+    unit = np.r_[evidence.v_unit[rows], evidence.h_unit[by_people]]
+    native = np.r_[evidence.v_value[rows], evidence.h_value[by_people]]
+    value = to_inner(evidence.criterion, native, signed=False)
+    of_judge = np.arange(len(unit)) < len(rows)
+    if not (needs_categories(value[of_judge]) or needs_categories(value[~of_judge])):
+        return {}
+    length = np.log2(1 + evidence.length[unit])
+    about = GradesByBoth(value, of_judge, unit, evidence.prompt[unit], length)
+    found: list[OrdinalCheck] = []
+
+    def fit() -> Effect:
+        found.append(check_ordinal(about, level=level))
+        return found[0].severity
+
+    checks = {"severity": tell(fit, _ODDS, no_effect=0.0)}
+    if found and found[0].length is not None:
+        taste_for_it = found[0].length
+        checks["length"] = tell(lambda: taste_for_it, f"{_ODDS} per doubling of length", no_effect=0.0)
+    return checks
 
 
 def _agreement(design: Design, judge: _Judge, level: float) -> Effect:
@@ -269,46 +342,10 @@ def _all_alike(rate: float, n: int, prompts: int, level: float) -> Effect:
     return Effect(rate, low, high, (high - low) / 4, n, prompts, float(prompts - 1))
 
 
-def _by_group(
-    design: Design, anchors: JudgedAnchors, group: NDArray[Any], names: tuple[str, ...], level: float
-) -> list[Report]:
-    """How much more the judge gives a group, over what people give, than it does over all.
-
-    Pairs have no level: told is how much more often the judge sides with people, and nothing by system.
-    """
-    if design.signed and group is anchors.system:
-        return []
-    agrees = np.sign(np.round(anchors.judge, 6)) == np.sign(anchors.human)
-    gap = agrees.astype(float) if design.signed else anchors.judge - anchors.human
-    unit, scale = (_SHARE, 1.0) if design.signed else (_POINTS, _points(design))
-    table = []
-    for code, name in enumerate(names):
-        inside = (group == code).astype(float)
-        count = int(inside.sum())
-        moments = np.column_stack([np.ones_like(gap), gap, inside, inside * gap])
-        told = _tell(partial(_difference, moments, anchors.prompt, count, level), unit, scale)
-        table.append({"name": name, **told, "n": count})
-    return table
-
-
-def _difference(moments: Floats, prompt: NDArray[Any], inside: int, level: float) -> Effect:
-    if inside < MIN_GROUP:
-        raise InsufficientData("answers of the group graded by this judge and by people", inside, MIN_GROUP)
-    if inside == len(moments):
-        raise NotIdentified("the group's effect", "every anchor is in this group")
-    return cluster_jackknife(
-        sums_by_prompt(moments, prompt),
-        lambda total: total[:, 3] / total[:, 2] - total[:, 1] / total[:, 0],
-        n=inside,
-        level=level,
-        what="prompts",
-    )
-
-
 def _n_eff(design: Design, people: GradedUnits, level: float) -> Report:
     values = np.full((design.units, len(design.evidence.judges)), np.nan)
     values[design.unit, design.judge] = design.value
-    return _tell(
+    return tell(
         lambda: effective_judges(
             values=values[people.unit],
             human=people.mean,
@@ -320,44 +357,3 @@ def _n_eff(design: Design, people: GradedUnits, level: float) -> Report:
         ),
         "judges",
     )
-
-
-def _try(compute: Callable[[], SystemEffects]) -> SystemEffects | Exception:
-    try:
-        return compute()
-    except (InsufficientData, NotIdentified) as reason:
-        return reason
-
-
-def _tell(compute: Callable[[], Effect], unit: str, scale: float = 1.0) -> Report:
-    """An effect as JSON-ready values, or the status and the reason that stand in its place."""
-    try:
-        effect = compute()
-    except InsufficientData as reason:
-        return _nothing(EffectStatus.INSUFFICIENT_DATA, str(reason), n=reason.have)
-    except NotIdentified as reason:
-        return _nothing(EffectStatus.NOT_IDENTIFIED, str(reason))
-    told = asdict(effect)
-    return {
-        "status": EffectStatus.IDENTIFIED.value,
-        "estimate": told["estimate"] * scale,
-        "interval": [told["low"] * scale, told["high"] * scale],
-        "std_error": told["std_error"] * abs(scale),
-        "n": told["n"],
-        "prompts": told["prompts"],
-        "unit": unit,
-        "why": None,
-    }
-
-
-def _nothing(status: EffectStatus, why: str, n: int = 0) -> Report:
-    return {
-        "status": status.value,
-        "estimate": None,
-        "interval": None,
-        "std_error": None,
-        "n": n,
-        "prompts": 0,
-        "unit": None,
-        "why": why,
-    }

@@ -43,10 +43,13 @@ def _criterion(report: dict[str, Any], criterion: dict[str, Any], output: Output
         output.say(f"  {version['model']} ({version['judge_version']}), {version['verdicts']:,} verdicts")
         output.table(effects_table("", version["effects"]))
         output.say(*(f"  {effect['sentence']}" for effect in version["effects"]))
+        if version["checks"]:
+            output.table(effects_table("with grades as ordered categories", version["checks"]))
+            output.say(*(f"  {effect['sentence']}" for effect in version["checks"]))
         if groups:
             for title, effects in (("system", version["systems"]), *version["strata"].items()):
                 if effects:
-                    output.table(effects_table(f"adds to each {title}, over what people give", effects))
+                    output.table(effects_table(f"adds to each {title}, at equal human grade", effects))
     for shared in (criterion["panel"], criterion["people_agreement"]):
         if shared is not None:
             output.say(f"  {shared['sentence']}")
@@ -62,7 +65,9 @@ def effects_table(title: str, effects: list[dict[str, Any]]) -> Table:
             f"{effect['n']:,}",
             effect["unit"] or "–",
             effect["status"].replace("_", " "),
+            "yes" if effect["flagged"] else "",
         )
         for effect in effects
     ]
-    return Table(title, ("effect", "estimate", "interval", "n", "unit", "status"), rows, frozenset({1, 2, 3}))
+    heads = ("effect", "estimate", "interval", "n", "unit", "status", "stands out")
+    return Table(title, heads, rows, frozenset({1, 2, 3}))

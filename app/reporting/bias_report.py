@@ -9,7 +9,7 @@ from app.domain.calibration import Calibration, RunStatus
 from app.domain.ids import show_id
 from app.domain.problems import NotFound
 from app.domain.rubrics import RubricVersion
-from app.reporting.bias_words import NO_EFFECT, group_sentence, sentence
+from app.reporting.bias_words import NO_EFFECT, check_sentence, group_sentence, sentence
 from app.storage.calibrations import list_calibrations
 from app.storage.database import Database
 from app.storage.rubrics import get_rubric
@@ -23,7 +23,9 @@ class ToldEffect:
 
     ``estimate``, ``interval`` and ``std_error`` are in ``unit``, None unless ``status`` is identified.
     ``n`` counts the answers or pairs behind it. ``no_effect`` is the value an unbiased judge would have,
-    None where there is no such value (a rate, an agreement).
+    None where there is no such value (a rate, an agreement). ``p_value`` of that value; ``p_adjusted`` for
+    all effects of the report; ``flagged``: it stands out among them. ``p_randomisation``: of position, from
+    redrawn orders. ``compared_with``: the version before, for what changed since.
     """
 
     name: str
@@ -35,11 +37,31 @@ class ToldEffect:
     status: str
     sentence: str
     no_effect: float | None = None
+    p_value: float | None = None
+    p_adjusted: float | None = None
+    flagged: bool | None = None
+    p_randomisation: float | None = None
+    compared_with: Mapping[str, str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Multiplicity:
+    """How the p-values of a report were adjusted for each other.
+
+    ``method``, over how many ``effects``, and how many of them were ``flagged``.
+    """
+
+    method: str
+    effects: int
+    flagged: int
 
 
 @dataclass(frozen=True, slots=True)
 class JudgeVersionBias:
-    """One version of the judge under one criterion."""
+    """One version of the judge under one criterion.
+
+    ``checks`` are asked of grades as ordered categories, where they crowd in few of them; else empty.
+    """
 
     judge_version: str
     family: str
@@ -50,6 +72,7 @@ class JudgeVersionBias:
     verdicts: int
     unscored: Mapping[str, int]
     effects: tuple[ToldEffect, ...]
+    checks: tuple[ToldEffect, ...]
     systems: tuple[ToldEffect, ...]
     strata: Mapping[str, tuple[ToldEffect, ...]]
 
@@ -70,6 +93,7 @@ class CriterionBias:
     panel: ToldEffect | None
     people_agreement: ToldEffect | None
     versions: tuple[JudgeVersionBias, ...]
+    multiplicity: Multiplicity | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,11 +166,12 @@ def _shown(
         calibration_id=show_id("c", calibration.id),
         calibrated_at=calibration.finished_at,
         level=bias["level"],
-        panel=_effect("n_eff", panel["effective"], _panel_sentence(panel)),
-        people_agreement=_effect(
+        panel=told_effect("n_eff", panel["effective"], _panel_sentence(panel)),
+        people_agreement=told_effect(
             "people_agreement", bias["people"]["agreement"], _people_sentence(bias["people"]["agreement"])
         ),
         versions=tuple(_version(entry) for entry in mine),
+        multiplicity=Multiplicity(**bias["multiplicity"]) if "multiplicity" in bias else None,
     )
 
 
@@ -162,7 +187,11 @@ def _version(entry: Mapping[str, Any]) -> JudgeVersionBias:
         verdicts=entry["verdicts"],
         unscored=entry["unscored"],
         effects=tuple(
-            _effect(name, told, sentence(name, told, judge)) for name, told in entry["effects"].items()
+            told_effect(name, told, sentence(name, told, judge)) for name, told in entry["effects"].items()
+        ),
+        checks=tuple(
+            told_effect(name, told, check_sentence(name, told, entry["effects"].get(name), judge))
+            for name, told in entry.get("checks", {}).items()
         ),
         systems=_groups(entry["systems"], judge),
         strata={name: _groups(table, judge) for name, table in entry["strata"].items()},
@@ -170,10 +199,15 @@ def _version(entry: Mapping[str, Any]) -> JudgeVersionBias:
 
 
 def _groups(table: list[Mapping[str, Any]], judge: str) -> tuple[ToldEffect, ...]:
-    return tuple(_effect(told["name"], told, group_sentence(told, judge), no_effect=0.0) for told in table)
+    return tuple(
+        told_effect(told["name"], told, group_sentence(told, judge), no_effect=0.0) for told in table
+    )
 
 
-def _effect(name: str, told: Mapping[str, Any], words: str, *, no_effect: float | None = None) -> ToldEffect:
+def told_effect(
+    name: str, told: Mapping[str, Any], words: str, *, no_effect: float | None = None
+) -> ToldEffect:
+    """An effect as it is stored, with its words."""
     return ToldEffect(
         name=name,
         estimate=told["estimate"],
@@ -183,7 +217,12 @@ def _effect(name: str, told: Mapping[str, Any], words: str, *, no_effect: float 
         unit=told["unit"],
         status=told["status"],
         sentence=words,
-        no_effect=NO_EFFECT.get(name) if no_effect is None else no_effect,
+        no_effect=told.get("no_effect", NO_EFFECT.get(name) if no_effect is None else no_effect),
+        p_value=told.get("p_value"),
+        p_adjusted=told.get("p_adjusted"),
+        flagged=told.get("flagged"),
+        p_randomisation=told.get("p_randomisation"),
+        compared_with=told.get("compared_with"),
     )
 
 

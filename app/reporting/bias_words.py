@@ -15,13 +15,18 @@ TITLES = {
     "position": "Position",
     "order_flips": "Flips between orders",
     "length": "Length",
+    "layout": "Layout",
     "own_family": "Own family",
+    "own_model": "Own model",
+    "version_level": "Change since the version before",
+    "version_agreement": "Change of agreement since the version before",
     "agreement": "Agreement with people",
     "test_retest": "Test and retest",
     "unscored_rate": "Unscored",
 }
 
 NO_EFFECT = {"severity": 0.0, "discrimination": 1.0, "position": 0.0, "length": 0.0, "own_family": 0.0}
+"""Of calibrations from before effects carried it themselves."""
 
 HIGH_RELIABILITY = 0.9  # a judge that repeats itself less than this flickers from call to call
 MANY_UNSCORED = 0.05  # more missing verdicts than this may bend what remains
@@ -32,7 +37,47 @@ def sentence(name: str, told: Told, judge: str) -> str:
     if told["status"] != "identified":
         return f"{_LACKING[told['status']]}: {told['why']}."
     low, high = told["interval"]
-    return _SENTENCES[name](told["estimate"], low, high, judge)
+    if name in _CHANGES:
+        return _CHANGES[name](told["estimate"], low, high, _newer(told["compared_with"], judge))
+    words = _SENTENCES[name](told["estimate"], low, high, judge)
+    return words if "p_randomisation" not in told else f"{words} {_redrawn(told['p_randomisation'])}"
+
+
+def check_sentence(name: str, told: Told, linear: Told | None, judge: str) -> str:
+    """One sentence on the same effect with grades as ordered categories, beside the one in points."""
+    if told["status"] != "identified":
+        return f"{_LACKING[told['status']]}: {told['why']}."
+    shown = _sign(told["interval"])
+    what = {"severity": ("harsher", "milder"), "length": ("fonder of length", "less fond of length")}[name]
+    said = (
+        f"{judge} is {what[0] if shown > 0 else what[1]} than people"
+        if shown
+        else f"no difference from people in {name} shows"
+    )
+    if linear is None or linear["status"] != "identified":
+        return f"With grades as ordered categories, {said}."
+    agrees = shown * _sign(linear["interval"]) >= 0
+    return f"With grades as ordered categories, {said}; this {_AGREES[agrees]} the points above."
+
+
+_AGREES = {True: "does not contradict", False: "contradicts"}
+
+
+def _sign(interval: Any) -> int:
+    """Of an interval that leaves out 0; else 0."""
+    low, high = interval
+    return int(low > 0) - int(high < 0)
+
+
+def _redrawn(p: float) -> str:
+    """How often other draws of the orders gave as large an effect."""
+    share = "less than 1" if p < 0.001 else f"{1000 * p:.0f}"
+    return f"Redrawing the orders gives as much by chance in {share} of 1,000 draws."
+
+
+def _newer(before: Mapping[str, str], judge: str) -> str:
+    """The version before, by what is other about it."""
+    return f"{before['name']} ({before['judge_version']})" if before["name"] == judge else before["name"]
 
 
 def group_sentence(told: Told, judge: str) -> str:
@@ -44,11 +89,15 @@ def group_sentence(told: Told, judge: str) -> str:
         return _siding(told["estimate"], low, high, told["name"], judge)
     if low <= 0 <= high:
         return (
-            f"No special treatment of {told['name']} shows; {_range(low, high)} points cannot be ruled out."
+            f"At equal human grade no special treatment of {told['name']} shows; "
+            f"{_range(low, high)} points cannot be ruled out."
         )
     verb = "favours" if told["estimate"] > 0 else "disfavours"
     size = abs(told["estimate"])
-    return f"{judge} {verb} {told['name']} by {size:.2f} points, compared with how it treats the rest."
+    return (
+        f"At equal human grade {judge} {verb} {told['name']} by {size:.2f} points, "
+        "compared with how it treats the rest."
+    )
 
 
 def _siding(estimate: float, low: float, high: float, group: str, judge: str) -> str:
@@ -106,6 +155,43 @@ def _length(estimate: float, low: float, high: float, judge: str) -> str:
     return f"At equal human grade {judge} {verb} {abs(estimate):.2f} points when an answer is twice as long."
 
 
+def _layout(estimate: float, low: float, high: float, judge: str) -> str:
+    if low <= 0 <= high:
+        return (
+            f"At equal human grade and length no taste for layout shows; {_range(low, high)} points per "
+            "doubling of headings, list items, bold and code are possible."
+        )
+    verb = "adds" if estimate > 0 else "takes away"
+    return (
+        f"At equal human grade and length {judge} {verb} {abs(estimate):.2f} points when an answer has twice "
+        "as many headings, list items, bold words and pieces of code."
+    )
+
+
+def _own_model(estimate: float, low: float, high: float, judge: str) -> str:
+    if low <= 0 <= high:
+        shown = _range(low, high)
+        return (
+            f"At equal human grade no favour for its own model's answers shows; {shown} points are possible."
+        )
+    verb = "favours" if estimate > 0 else "disfavours"
+    return f"At equal human grade {judge} {verb} the answers of its own model by {abs(estimate):.2f} points."
+
+
+def _version_level(estimate: float, low: float, high: float, before: str) -> str:
+    if low <= 0 <= high:
+        return f"On the same answers it grades like {before}; {_range(low, high)} points are possible."
+    word = "higher" if estimate > 0 else "lower"
+    return f"On the same answers it grades {abs(estimate):.2f} points {word} than {before} did."
+
+
+def _version_agreement(estimate: float, low: float, high: float, before: str) -> str:
+    if low <= 0 <= high:
+        return f"It agrees with people about as much as {before}: a change {_range(low, high)} is possible."
+    word = "more" if estimate > 0 else "less"
+    return f"It agrees with people {word} than {before} did, by {abs(estimate):.3f}."
+
+
 def _own_family(estimate: float, low: float, high: float, judge: str) -> str:
     if low <= 0 <= high:
         shown = _range(low, high)
@@ -141,8 +227,15 @@ _SENTENCES: dict[str, Callable[[float, float, float, str], str]] = {
     "position": _position,
     "order_flips": _flips,
     "length": _length,
+    "layout": _layout,
     "own_family": _own_family,
+    "own_model": _own_model,
     "agreement": _agreement,
     "test_retest": _retest,
     "unscored_rate": _unscored,
+}
+
+_CHANGES: dict[str, Callable[[float, float, float, str], str]] = {
+    "version_level": _version_level,
+    "version_agreement": _version_agreement,
 }

@@ -3,11 +3,10 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from app.domain.ids import show_id
-from app.reporting.bias_report import ToldEffect
-from app.reporting.bias_words import NO_EFFECT, sentence
+from app.reporting.bias_report import ToldEffect, told_effect
+from app.reporting.bias_words import sentence
 from app.storage.calibrations import list_calibrations
 from app.storage.database import Database
 
@@ -42,25 +41,13 @@ async def roster_glance(db: Database, project_id: int, rubric: str, criterion: s
         level=bias["level"],
         judges={
             (entry["name"], entry["judge_version"]): {
-                name: _told(name, entry["effects"][name], entry["name"])
+                name: told_effect(
+                    name, entry["effects"][name], sentence(name, entry["effects"][name], entry["name"])
+                )
                 for name in GLANCED
                 if name in entry["effects"]
             }
             for entry in bias["judges"]
         },
         effective_judges=bias["panel"]["effective"]["estimate"],
-    )
-
-
-def _told(name: str, told: Mapping[str, Any], judge: str) -> ToldEffect:
-    return ToldEffect(
-        name=name,
-        estimate=told["estimate"],
-        interval=tuple(told["interval"]) if told["interval"] else None,
-        std_error=told["std_error"],
-        n=told["n"],
-        unit=told["unit"],
-        status=told["status"],
-        sentence=sentence(name, told, judge),
-        no_effect=NO_EFFECT.get(name),
     )

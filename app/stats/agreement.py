@@ -6,6 +6,8 @@ metric) both are moments; with the nominal metric they are shares of unequal val
 once, however many people graded its unit.
 """
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -48,40 +50,78 @@ def agreement_with_people(
     Effect
         1 is perfect, 0 chance; below 0 worse than chance.
     """
+    matched = match_grades(judge=judge, unit=unit, grade=grade, graded_unit=graded_unit, prompt=prompt)
+    n = len(np.unique(matched.unit))
+    if n < MIN_UNITS:
+        raise InsufficientData("units graded by the judge and by people", n, MIN_UNITS)
+    return cluster_jackknife(
+        sums_by_prompt(match_moments(matched, nominal=nominal), matched.prompt),
+        lambda total: alpha_of(total, nominal=nominal),
+        n=n,
+        level=level,
+        what="agreement with people",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class MatchedGrades:
+    """Verdicts (n,) of one judge on graded units, each beside the people who graded its unit.
+
+    ``judge``, ``unit``, ``prompt`` (n,). ``values`` (v,) that occur among verdicts and grades. ``first`` and
+    ``second`` (n,): mean and mean square of the unit's grades; ``shares`` (n, v): its grades' shares at each
+    value, None for more than `MOST_VALUES` of them.
+    """
+
+    judge: Floats
+    unit: Ints
+    prompt: Ints
+    values: Floats
+    first: Floats
+    second: Floats
+    shares: Floats | None
+
+
+MOST_VALUES = 20
+
+
+def match_grades(
+    *, judge: Floats, unit: Ints, grade: Floats, graded_unit: Ints, prompt: Ints
+) -> MatchedGrades:
+    """Put verdicts (n,) beside grades (k,); arguments as in `agreement_with_people`."""
     graded, row = np.unique(graded_unit, return_inverse=True)
     place = np.clip(np.searchsorted(graded, unit), 0, max(len(graded) - 1, 0))
     both = graded[place] == unit if len(graded) else np.zeros(len(unit), dtype=bool)
-    n = len(np.unique(unit[both]))
-    if n < MIN_UNITS:
-        raise InsufficientData("units graded by the judge and by people", n, MIN_UNITS)
     judge, place = judge[both], place[both]
-    weight = (1.0 / np.bincount(row))[row]  # the people of a unit count once between them
-    ones = np.ones(len(judge))
+    weight = (1.0 / np.bincount(row))[row] if len(row) else np.zeros(0)  # the people of a unit count once
+    values = np.unique(np.concatenate([judge, grade]))
+    shares = None
+    if len(values) <= MOST_VALUES:
+        shares = _sum_rows((grade[:, None] == values) * weight[:, None], row, len(graded))[place]
+    first = np.bincount(row, weights=grade * weight, minlength=len(graded))[place]
+    second = np.bincount(row, weights=grade**2 * weight, minlength=len(graded))[place]
+    return MatchedGrades(judge, unit[both], prompt[both], values, first, second, shares)
+
+
+def match_moments(matched: MatchedGrades, *, nominal: bool) -> Floats:
+    """Moments (n, k) whose sums `alpha_of` takes: 1, (dis)agreement, and what is expected by chance."""
+    judge, ones = matched.judge, np.ones(len(matched.judge))
+    if not nominal:
+        apart = judge**2 - 2 * judge * matched.first + matched.second
+        return np.column_stack([ones, apart, judge + matched.first, judge**2 + matched.second])
+    if matched.shares is None:
+        raise ValueError(f"{len(matched.values)} values are no categories")
+    judged = (judge[:, None] == matched.values).astype(float)
+    return np.column_stack([ones, (judged * matched.shares).sum(axis=1), judged + matched.shares])
+
+
+def alpha_of(total: Floats, *, nominal: bool) -> Floats:
+    """Alpha (b,) of sums (b, k) of `match_moments`; NaN where nothing varies."""
+    count = 2 * total[:, 0]
     if nominal:
-        values = np.unique(np.concatenate([judge, grade]))
-        judged = (judge[:, None] == values).astype(float)
-        people = _sum_rows((grade[:, None] == values) * weight[:, None], row, len(graded))[place]
-        moments = np.column_stack([ones, (judged * people).sum(axis=1), judged + people])
-
-        def alpha(total: Floats) -> Floats:
-            count = 2 * total[:, 0]
-            expected = (1 - ((total[:, 2:] / count[:, None]) ** 2).sum(axis=1)) * count / (count - 1)
-            return _one_minus_ratio(1 - 2 * total[:, 1] / count, expected)
-
-    else:
-        first = _sum_rows((grade * weight)[:, None], row, len(graded))[place, 0]
-        second = _sum_rows((grade**2 * weight)[:, None], row, len(graded))[place, 0]
-        apart = judge**2 - 2 * judge * first + second
-        moments = np.column_stack([ones, apart, judge + first, judge**2 + second])
-
-        def alpha(total: Floats) -> Floats:
-            count = 2 * total[:, 0]
-            expected = 2 * (count * total[:, 3] - total[:, 2] ** 2) / (count * (count - 1))
-            return _one_minus_ratio(2 * total[:, 1] / count, expected)
-
-    return cluster_jackknife(
-        sums_by_prompt(moments, prompt[both]), alpha, n=n, level=level, what="agreement with people"
-    )
+        expected = (1 - ((total[:, 2:] / count[:, None]) ** 2).sum(axis=1)) * count / (count - 1)
+        return _one_minus_ratio(1 - 2 * total[:, 1] / count, expected)
+    expected = 2 * (count * total[:, 3] - total[:, 2] ** 2) / (count * (count - 1))
+    return _one_minus_ratio(2 * total[:, 1] / count, expected)
 
 
 def agreement_among_people(

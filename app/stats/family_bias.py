@@ -1,4 +1,4 @@
-"""Does a judge favour systems of its own family, beyond what it does to systems in general?
+"""Does a judge favour systems of its own family (or its own model) beyond what it does to systems in general?
 
 Systems differ in how a judge treats them for many reasons, so the effects d_s of single systems
 (`judge_effects.system_effects`) are noisy readings of a family's effect even with endless anchors:
@@ -25,15 +25,20 @@ MIN_SYSTEMS = 4
 
 
 def own_family_effect(
-    effects: SystemEffects, *, own: NDArray[np.bool_], prompts: int, level: float = 0.95
+    effects: SystemEffects,
+    *,
+    own: NDArray[np.bool_],
+    prompts: int,
+    level: float = 0.95,
+    what: str = "family",
 ) -> Effect:
-    """gamma: what the judge adds to systems of its own family relative to others.
+    """gamma: what the judge adds to systems of its own family (or model) relative to others.
 
     Parameters
     ----------
     effects : the judge's effects on S systems.
     own : (S,)
-        Whether each system is of the judge's family.
+        Whether each system is of the judge's family (or its very model).
     prompts : how many prompts stand behind the effects; only passed on.
 
     Raises
@@ -46,7 +51,7 @@ def own_family_effect(
     if own.all() or not own.any():
         side = "none" if own.all() else "only"
         raise NotIdentified(
-            "own family", f"the anchors have {side} of their systems outside the judge's family"
+            f"own {what}", f"the anchors have {side} of their systems outside the judge's {what}"
         )
     if len(own) < MIN_SYSTEMS:
         raise InsufficientData("systems with anchors", len(own), MIN_SYSTEMS)

@@ -43,13 +43,29 @@ class Effect:
     prompts: int
     freedom: float
 
+    def p_value(self, null: float) -> float:
+        """Two-sided p of the estimate being ``null``; 1 where it is exactly that without any error."""
+        distance = abs(self.estimate - null)
+        if self.std_error <= 0:
+            return 0.0 if distance > 0 else 1.0
+        return float(2 * stats.t.sf(distance / self.std_error, self.freedom))
+
 
 def sums_by_prompt(moments: Floats, prompt: Ints) -> Floats:
     """Sum the rows of ``moments`` (n, k) within prompts (n,): float64 (G, k), only prompts that occur."""
-    _, codes = np.unique(prompt, return_inverse=True)
-    sums = np.zeros((int(codes.max()) + 1 if codes.size else 0, moments.shape[1]))
-    np.add.at(sums, codes, moments)
-    return sums
+    order = np.argsort(prompt, kind="stable")
+    ordered = np.asarray(prompt)[order]
+    starts = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]][: len(ordered)])
+    if not len(starts):
+        return np.zeros((0, moments.shape[1]))
+    return np.asarray(np.add.reduceat(moments[order], starts, axis=0), dtype=np.float64)
+
+
+def in_blocks(sums: Floats, seed: int = 0) -> Floats:
+    """Sums by prompt (G, k) as they are, or added up in `_MAX_BLOCKS` random blocks of prompts."""
+    if len(sums) <= _MAX_BLOCKS:
+        return sums
+    return sums_by_prompt(sums, np.random.default_rng(seed).permutation(len(sums)) % _MAX_BLOCKS)
 
 
 def cluster_jackknife(
@@ -82,9 +98,7 @@ def cluster_jackknife(
     prompts = len(sums)
     if prompts < MIN_PROMPTS:
         raise InsufficientData(what, prompts, MIN_PROMPTS)
-    if prompts > _MAX_BLOCKS:
-        block = np.random.default_rng(seed).permutation(prompts) % _MAX_BLOCKS
-        sums = sums_by_prompt(sums, block)
+    sums = in_blocks(sums, seed)
     total = sums.sum(axis=0)
     estimate = float(function(total[None, :])[0])
     left_out = function(total[None, :] - sums)

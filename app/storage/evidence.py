@@ -16,6 +16,7 @@ from app.storage import ledger
 from app.storage.columns import distinct, fetch, fetch_for, is_one_of
 from app.storage.database import Database
 from app.storage.judge_versions import judges_by_id
+from app.storage.layouts import marks_of
 from app.storage.quarantine import is_quarantined
 from app.storage.rubrics import criterion_ids, latest_rubric, rubric_id
 from app.storage.tables import (
@@ -43,14 +44,15 @@ class Evidence:
     Names
         ``criterion`` as in the rubric's latest version; ``rubric_versions`` that the verdicts were
         made under. ``systems``, ``system_families``, ``stratum_values[name]``, ``judges``,
-        ``annotators``, ``annotator_types`` are indexed by the codes below.
+        ``annotators``, ``annotator_types`` are indexed by the codes below; so are ``system_models``.
         ``judge_version_ids`` int64 (J,).
     Units
         ``unit_id`` int64 (n,), ascending, the same in every load; ``answer_id``, ``other_answer_id``
         int64 (n,), the last -1 for an answer alone. ``item``, ``prompt`` int32 (n,) codes (items of
         one prompt share its code; ``item_ids`` int64 by item code); ``system``, ``other_system``
         int32 (n,), the last -1 for an answer alone. ``length``, ``other_length`` float64 (n,) words,
-        NaN unknown. ``strata``: name -> int32 (n,), -1 missing.
+        NaN unknown. ``marks``, ``other_marks`` float64 (n,) marks of layout (`domain.layout`), of units
+        that people graded only; NaN unknown. ``strata``: name -> int32 (n,), -1 missing.
     Judge verdicts, in the order of recording
         ``v_unit``, ``v_judge`` int32 (m,). ``v_value`` float64 (m,): on the criterion's own scale; for a
         pair +1, 0 or -1, positive where the canonical first (``system``) wins; NaN unscored.
@@ -81,12 +83,15 @@ class Evidence:
     other_system: Ints
     length: Floats
     other_length: Floats
+    marks: Floats
+    other_marks: Floats
     answer_id: Ids
     other_answer_id: Ids
     strata: dict[str, Ints]
     stratum_values: dict[str, tuple[str, ...]]
     systems: tuple[str, ...]
     system_families: tuple[str | None, ...]
+    system_models: tuple[str | None, ...]
     v_unit: Ints
     v_judge: Ints
     v_value: Floats
@@ -194,7 +199,10 @@ def _load(
     kept = _one_per_annotator(h.unit, grades.annotator)
     people, h_annotator = np.unique(grades.annotator[kept], return_inverse=True)
     names, types = _annotators(connection, people.tolist())
+    marks, other_marks = _marks(connection, units, np.unique(h.unit[kept]))
     parts: dict[str, Any] = _unit_columns(units) | {
+        "marks": marks,
+        "other_marks": other_marks,
         "kind": latest.rubric.kind,
         "criterion": content,
         "rubric_versions": tuple(sorted(int(number) for number in numbers)),
@@ -360,6 +368,16 @@ def _rubric_versions(connection: Connection, rubric: int) -> dict[int, int]:
     for row in rows:
         newest[row.digest] = max(row.version, newest.get(row.digest, 0))
     return {row.id: newest[row.digest] for row in rows}
+
+
+def _marks(connection: Connection, units: Units, graded: Ints) -> tuple[Floats, Floats]:
+    """Marks of layout of the graded units' answers, and of their others."""
+    found = []
+    for ids in (units.answer_id, units.other_answer_id):
+        column = np.full(len(ids), np.nan)
+        column[graded] = marks_of(connection, ids[graded])
+        found.append(column)
+    return found[0], found[1]
 
 
 def _unit_columns(units: Units) -> dict[str, Any]:

@@ -55,6 +55,7 @@ class Units:
     stratum_values: dict[str, tuple[str, ...]]
     systems: tuple[str, ...]
     system_families: tuple[str | None, ...]
+    system_models: tuple[str | None, ...]
     ambiguous: int
 
 
@@ -177,7 +178,7 @@ def _describe(
     both = other >= 0
     item_ids, item = np.unique(known.item[answer], return_inverse=True)
     system_ids = np.unique(np.concatenate([known.system[answer], known.system[other[both]]]))
-    names, families, code = _systems(connection, system_ids)
+    names, families, models, code = _systems(connection, system_ids)
     by_item, values = _strata(connection, item_ids)
     other_system = np.full(len(other), -1, np.int32)
     other_system[both] = code[look_up(known.system[other[both]], system_ids)]
@@ -198,18 +199,22 @@ def _describe(
         stratum_values=values,
         systems=names,
         system_families=families,
+        system_models=models,
         ambiguous=ambiguous,
     )
 
 
-def _systems(connection: Connection, ids: Ids) -> tuple[tuple[str, ...], tuple[str | None, ...], Ints]:
-    """Names and families by code, in the order of names; and the code of each of ``ids``."""
+def _systems(
+    connection: Connection, ids: Ids
+) -> tuple[tuple[str, ...], tuple[str | None, ...], tuple[str | None, ...], Ints]:
+    """Names, families and models by code, in the order of names; and the code of each of ``ids``."""
     s = systems.c
-    query = select(s.id, s.name, s.family).where(is_one_of(connection, s.id, ids.tolist()))
+    query = select(s.id, s.name, s.family, s.model).where(is_one_of(connection, s.id, ids.tolist()))
     rows = sorted(connection.execute(query), key=lambda row: row.name)
     code = np.empty(len(ids), np.int32)
     code[look_up(np.array([row.id for row in rows], np.int64), ids)] = np.arange(len(rows))
-    return tuple(row.name for row in rows), tuple(row.family for row in rows), code
+    names, families, models = (tuple(row[k] for row in rows) for k in (1, 2, 3))
+    return names, families, models, code
 
 
 def _prompts(connection: Connection, item_ids: Ids) -> Ids:

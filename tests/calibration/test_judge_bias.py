@@ -132,3 +132,95 @@ def test_the_report_is_json_ready_and_names_its_judges():
     again = json.loads(json.dumps(report, allow_nan=False))
     assert again["judges"][0]["name"] == "judge-0"
     assert again["judges"][0]["judge_version"] == plant().evidence.judges[0].digest()
+
+
+def test_a_planted_taste_for_layout_is_told_beside_length_and_silence_is_kept():
+    covered, silent = [], []
+    for seed in range(10):
+        evidence = plant(anchors=300, all_judges=True, prompts=80, seed=seed).evidence
+        marks = np.random.default_rng(seed).poisson(3, len(evidence.prompt)).astype(float)
+        liked = 0.4 * np.log2(1 + marks[evidence.v_unit]) * (evidence.v_judge == 1)
+        report = judge_bias(build_design(replace(evidence, marks=marks, v_value=evidence.v_value + liked)))
+        effect = told(report, 1, "layout")
+        assert effect["flagged"] is True
+        covered.append(effect["interval"][0] <= 0.4 <= effect["interval"][1])
+        others = [told(report, judge, "layout")["interval"] for judge in (0, 2, 3, 4, 5)]
+        silent += [low <= 0 <= high for low, high in others]
+    assert np.mean(covered) >= 0.8
+    assert np.mean(silent) >= 0.86  # nominal .95, three Monte Carlo errors
+    assert told(judge_bias(build_design(evidence)), 1, "layout")["status"] == "insufficient_data"
+
+
+def test_a_judge_that_favours_its_own_model_is_told_from_one_that_favours_its_family():
+    planted = plant(prompts=100, systems=10, anchors=700, all_judges=True)
+    families = ("red", "red", "red", "blue", "blue", "blue", "grey", "grey", "grey", "grey")
+    models = ("model-0", "other", "other", *(None,) * 7)
+    evidence = replace(planted.evidence, system_families=families, system_models=models)
+    own = (evidence.system[evidence.v_unit] == 0) & (evidence.v_judge == 0)
+    evidence = replace(evidence, v_value=np.where(own, evidence.v_value + 1.0, evidence.v_value))
+    report = judge_bias(build_design(evidence))
+    favoured = told(report, 0, "own_model")
+    assert favoured["interval"][0] <= 1.0 <= favoured["interval"][1]
+    assert favoured["interval"][0] > 0
+    assert told(report, 1, "own_model")["status"] == "not_identified"  # no system is its model
+
+
+def test_a_compressing_judge_does_not_seem_to_disfavour_good_systems():
+    """Judge 5 shows .4 of every difference: judge minus human would fall with the quality of a system."""
+    planted = plant(prompts=100, systems=6, anchors=500, all_judges=True, spread=0.15)
+    rows = judge_bias(build_design(planted.evidence))["judges"][5]["systems"]
+    assert len(rows) == 6
+    assert all(row["interval"][0] <= 0 <= row["interval"][1] for row in rows)
+    assert not any(row["flagged"] for row in rows)
+
+
+def test_a_newer_version_is_compared_with_the_one_before_on_the_same_answers():
+    evidence = plant(anchors=240, all_judges=True).evidence
+    newer = replace(evidence.judges[1], name=evidence.judges[0].name)
+    report = judge_bias(
+        build_design(replace(evidence, judges=(evidence.judges[0], newer, *evidence.judges[2:])))
+    )
+    assert "version_level" not in report["judges"][0]["effects"]
+    effect = told(report, 1, "version_level")
+    # 4 points of the scale; quality is .5 on average, so slopes do not matter
+    assert effect["interval"][0] <= 4 * (SEVERITY[1] - SEVERITY[0]) <= effect["interval"][1]
+    assert effect["compared_with"]["judge_version"] == evidence.judges[0].digest()
+    assert told(report, 1, "version_agreement")["status"] == "identified"
+
+
+def test_flags_take_the_number_of_effects_into_account():
+    report = judge_bias(build_design(plant(anchors=240, all_judges=True).evidence))
+    tested = [
+        one
+        for judge in report["judges"]
+        for one in (*judge["effects"].values(), *judge["systems"])
+        if one["p_value"] is not None
+    ]
+    assert report["multiplicity"]["effects"] == len(tested)
+    assert report["multiplicity"]["method"] == "benjamini-hochberg"
+    for one in tested:
+        assert one["p_adjusted"] >= one["p_value"]
+        assert one["flagged"] == (one["p_adjusted"] <= 0.05)
+        outside = not one["interval"][0] <= one["no_effect"] <= one["interval"][1]
+        assert outside == (one["p_value"] < 0.05)
+    assert all(told(report, k, "severity")["flagged"] for k in (0, 2, 4))  # planted, and large
+
+
+def test_crowded_grades_are_checked_as_categories():
+    evidence = plant(anchors=240, all_judges=True).evidence
+    assert judge_bias(build_design(evidence))["judges"][0]["checks"] == {}
+    crowded = {
+        name: np.clip(np.round(getattr(evidence, name) + 1.7), 1, 5) for name in ("v_value", "h_value")
+    }
+    checks = judge_bias(build_design(replace(evidence, **crowded)))["judges"]
+    assert checks[0]["checks"]["severity"]["interval"][1] < 0 or SEVERITY[0] < 0
+    assert {check["unit"] for judge in checks for check in judge["checks"].values()} <= {
+        *("log odds", "log odds per doubling of length", None),
+    }
+
+
+def test_position_of_pairs_comes_with_a_test_of_redrawn_orders():
+    report = judge_bias(build_design(plant_pairs(prompts=600, anchors=200, position=0.3).evidence))
+    assert all(told(report, judge, "position")["p_randomisation"] < 0.01 for judge in range(6))
+    null = judge_bias(build_design(plant_pairs(prompts=600, anchors=200, position=0.0).evidence))
+    assert min(told(null, judge, "position")["p_randomisation"] for judge in range(6)) > 0.001

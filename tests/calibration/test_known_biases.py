@@ -7,7 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from app.stats.agreement import match_grades
 from app.stats.order_effects import order_flips, position_effect_pairs
+from app.stats.version_change import agreement_change
 
 pytestmark = pytest.mark.real_data
 
@@ -44,3 +46,38 @@ def test_llmbar_first_picks_and_flips_are_what_they_were_counted_to_be(
     assert (position.low <= 0 <= position.high) == (judge == "gpt-4-azure")
     # the counts took a verdict that is missing in one order for a flip; two pairs of one judge have one
     assert order_flips(**about).estimate == pytest.approx(flips, abs=0.005)
+
+
+def test_the_change_of_a_judge_between_two_versions_is_what_it_was_counted_to_be(shared_data: Path):
+    """gpt-35-turbo, 0301 to 0613: agreement with the gold labels fell by .0835 [-.122, -.045]."""
+    folder = shared_data / "llmbar"
+    with gzip.open(folder / "human.csv.gz", "rt") as file:
+        gold = {row["item_id"]: row for row in csv.DictReader(file)}
+    items = {name: code for code, name in enumerate(sorted(gold))}
+    grade = np.array(
+        [
+            1.0 if (gold[name]["verdict"] == "A") == (gold[name]["system_a"] == "output_1") else -1.0
+            for name in items
+        ]
+    )
+    versions = {}
+    for judge in ("gpt-35-turbo-0301", "gpt-35-turbo-0613"):
+        with gzip.open(folder / "grades.csv.gz", "rt") as file:
+            rows = [
+                row
+                for row in csv.DictReader(file)
+                if row["judge"] == judge and row["judge_params"] == "Vanilla" and row["verdict"] in ("A", "B")
+            ]
+        unit = np.array([items[row["item_id"]] for row in rows])
+        value = np.array(
+            [1.0 if (row["verdict"] == "A") == (row["system_a"] == "output_1") else -1.0 for row in rows]
+        )
+        versions[judge] = match_grades(
+            judge=value, unit=unit, grade=grade, graded_unit=np.arange(len(grade)), prompt=unit
+        )
+    change = agreement_change(
+        old=versions["gpt-35-turbo-0301"], new=versions["gpt-35-turbo-0613"], nominal=True
+    )
+    assert change.estimate == pytest.approx(-0.0835, abs=0.004)  # pairs with a verdict that is missing differ
+    assert change.low >= -0.122
+    assert change.high <= -0.045

@@ -4,13 +4,13 @@ import pytest
 from app.stats.errors import InsufficientData, NotIdentified
 from app.stats.family_bias import own_family_effect
 from app.stats.judge_effects import (
-    JudgedAnchors,
     SystemEffects,
     discrimination,
-    length_effect,
     severity,
     system_effects,
+    taste,
 )
+from app.stats.quality_held_fixed import JudgedAnchors, hold_quality_fixed
 
 
 def world(
@@ -41,6 +41,10 @@ def world(
     return anchors, family
 
 
+def length_effect(anchors):
+    return taste(hold_quality_fixed(anchors), anchors, "length")
+
+
 def share_covered(estimates, truth):
     return np.mean([e.low <= truth <= e.high for e in estimates])
 
@@ -48,7 +52,10 @@ def share_covered(estimates, truth):
 def test_planted_slope_and_length_are_recovered_with_intervals_that_cover_them():
     rng = np.random.default_rng(11)
     worlds = [world(rng)[0] for _ in range(150)]
-    slopes, lengths = [discrimination(w) for w in worlds], [length_effect(w) for w in worlds]
+    slopes, lengths = (
+        [discrimination(hold_quality_fixed(w)) for w in worlds],
+        [length_effect(w) for w in worlds],
+    )
     # Monte Carlo error of a 95% coverage at 150 worlds: 1.8 points; two and a half of those
     assert share_covered(slopes, 0.6) >= 0.905
     assert share_covered(lengths, 0.05) >= 0.905
@@ -61,7 +68,7 @@ def test_noisy_people_and_truly_better_systems_do_not_look_like_self_preference(
     found = []
     for _ in range(150):
         anchors, family = world(rng, own=0.0)
-        found.append(own_family_effect(system_effects(anchors), own=family, prompts=40))
+        found.append(own_family_effect(system_effects(hold_quality_fixed(anchors)), own=family, prompts=40))
     assert np.mean([not (e.low <= 0 <= e.high) for e in found]) <= 0.08  # nominal 5%, Monte Carlo error 1.8
 
     ancova = []
@@ -77,7 +84,7 @@ def test_planted_self_preference_is_found():
     found = []
     for _ in range(60):
         anchors, family = world(rng, own=0.2)
-        found.append(own_family_effect(system_effects(anchors), own=family, prompts=40))
+        found.append(own_family_effect(system_effects(hold_quality_fixed(anchors)), own=family, prompts=40))
     assert np.mean([e.estimate for e in found]) == pytest.approx(0.2, abs=0.03)
     assert np.mean([e.low > 0 for e in found]) > 0.6
 
@@ -88,10 +95,10 @@ def test_without_noise_the_correction_collapses_to_least_squares():
     dummies = np.eye(8)[anchors.system]
     columns = np.column_stack([anchors.human, anchors.length, dummies])
     expected = np.linalg.lstsq(columns, anchors.judge, rcond=None)[0]
-    assert discrimination(anchors).estimate == pytest.approx(expected[0], abs=1e-9)
+    assert discrimination(hold_quality_fixed(anchors)).estimate == pytest.approx(expected[0], abs=1e-9)
     assert length_effect(anchors).estimate == pytest.approx(expected[1], abs=1e-9)
     centred = expected[2:] + expected[1] * anchors.length.mean()
-    np.testing.assert_allclose(system_effects(anchors).effect, centred, atol=1e-9)
+    np.testing.assert_allclose(system_effects(hold_quality_fixed(anchors)).effect, centred, atol=1e-9)
 
 
 def test_severity_is_the_mean_difference_with_the_jackknife_of_prompt_means():
@@ -117,8 +124,12 @@ def test_effects_do_not_hang_on_the_order_of_rows_or_the_names_of_systems():
         system=7 - anchors.system[shuffled],
         length=anchors.length[shuffled],
     )
-    assert discrimination(other).estimate == pytest.approx(discrimination(anchors).estimate)
-    assert discrimination(other).std_error == pytest.approx(discrimination(anchors).std_error)
+    assert discrimination(hold_quality_fixed(other)).estimate == pytest.approx(
+        discrimination(hold_quality_fixed(anchors)).estimate
+    )
+    assert discrimination(hold_quality_fixed(other)).std_error == pytest.approx(
+        discrimination(hold_quality_fixed(anchors)).std_error
+    )
 
 
 def test_a_judge_shifted_by_a_constant_changes_in_severity_alone():
@@ -128,7 +139,9 @@ def test_a_judge_shifted_by_a_constant_changes_in_severity_alone():
         **{**{n: getattr(anchors, n) for n in anchors.__slots__}, "judge": anchors.judge + 0.3}
     )
     assert severity(shifted).estimate == pytest.approx(severity(anchors).estimate - 0.3)
-    assert discrimination(shifted).estimate == pytest.approx(discrimination(anchors).estimate)
+    assert discrimination(hold_quality_fixed(shifted)).estimate == pytest.approx(
+        discrimination(hold_quality_fixed(anchors)).estimate
+    )
     assert length_effect(shifted).estimate == pytest.approx(length_effect(anchors).estimate)
 
 
@@ -136,9 +149,9 @@ def test_single_graded_anchors_cannot_tell_a_slope_but_can_tell_severity():
     anchors, _ = world(np.random.default_rng(18), grades=1)
     assert severity(anchors).n == 320
     with pytest.raises(NotIdentified, match="two human grades"):
-        discrimination(anchors)
+        discrimination(hold_quality_fixed(anchors))
     with pytest.raises(NotIdentified):
-        system_effects(anchors)
+        system_effects(hold_quality_fixed(anchors))
 
 
 def test_grades_that_are_all_noise_identify_no_slope():
@@ -155,7 +168,7 @@ def test_grades_that_are_all_noise_identify_no_slope():
         length=anchors.length,
     )
     with pytest.raises(NotIdentified):
-        discrimination(noise)
+        discrimination(hold_quality_fixed(noise))
 
 
 def test_few_anchors_are_too_little_data():
@@ -205,7 +218,9 @@ def test_pairs_are_antisymmetric():
         other_system=second,
     )
     two = JudgedAnchors(-judge, -one.human, one.grades, one.within, one.prompt, second, -longer, first)
-    assert discrimination(one).estimate == pytest.approx(discrimination(two).estimate)
-    assert discrimination(one).low <= 0.7 <= discrimination(one).high
+    assert discrimination(hold_quality_fixed(one)).estimate == pytest.approx(
+        discrimination(hold_quality_fixed(two)).estimate
+    )
+    assert discrimination(hold_quality_fixed(one)).low <= 0.7 <= discrimination(hold_quality_fixed(one)).high
     assert length_effect(one).estimate == pytest.approx(length_effect(two).estimate)
     assert length_effect(one).estimate == pytest.approx(0.1, abs=0.05)

@@ -49,6 +49,22 @@ async def test_pointwise_verdicts_people_lengths_and_strata_meet_on_one_unit(
     assert evidence.rubric_versions == (1,)
 
 
+async def test_the_layout_of_graded_answers_is_counted_from_their_texts(
+    db: Database, project: Project, now: datetime
+):
+    rubric = await rubric_in(db, project.id, now, rubric_of())
+    for name in ("graded", "only judged"):
+        answer = Answer("bot", f"# {name}\n\n- one\n- two **bold**", model="gpt-x")
+        item = Item(f"Why {name}?", (answer,), item_id=name)
+        await graded(db, project.id, rubric, item, seats_of(judge()), [reply(4.0)], now)
+    await anchored(db, project.id, rubric, [human(Pairing("graded", "bot"), 2.0)], now)
+    evidence = await load_evidence(db, project.id, rubric.rubric.name, "quality")
+    assert evidence.marks[evidence.h_unit].tolist() == [4.0]
+    assert np.isnan(np.delete(evidence.marks, evidence.h_unit)).all()
+    assert np.isnan(evidence.other_marks).all()
+    assert evidence.system_models == ("gpt-x",)
+
+
 @pytest.mark.parametrize("turned", [False, True])
 async def test_a_pair_has_one_orientation_however_it_was_given(
     db: Database, project: Project, now: datetime, turned: bool

@@ -48,7 +48,7 @@ def test_every_bias_has_an_estimate_an_interval_an_n_and_a_sentence_or_says_what
     effects = {effect["name"]: effect for effect in version["effects"]}
     assert {
         *("severity", "discrimination", "position", "length", "own_family"),
-        *("agreement", "test_retest", "unscored_rate"),
+        *("layout", "own_model", "agreement", "test_retest", "unscored_rate"),
     } <= effects.keys()
     for effect in [*effects.values(), *version["systems"]]:
         assert effect["sentence"].endswith(".")
@@ -62,6 +62,11 @@ def test_every_bias_has_an_estimate_an_interval_an_n_and_a_sentence_or_says_what
             assert effect["interval"] is None
     assert effects["severity"]["status"] == "identified"
     assert effects["severity"]["estimate"] > 0  # judge-0 is planted harsh
+    assert effects["severity"]["flagged"] is True
+    assert effects["severity"]["p_value"] <= effects["severity"]["p_adjusted"] < 0.05
+    assert criterion["multiplicity"]["method"] == "benjamini-hochberg"
+    assert criterion["multiplicity"]["effects"] >= 6 * 2
+    assert effects["agreement"]["p_value"] is None
     assert effects["length"]["status"] == "not_identified"  # all answers have 120 words
     assert {system["name"] for system in version["systems"]} == {f"bot-{k}" for k in range(5)}
 

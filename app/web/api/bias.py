@@ -29,7 +29,30 @@ _EFFECT = {
     "status": "identified",
     "sentence": "gpt-x grades 0.31 points lower than people do, on the same answers.",
     "no_effect": 0.0,
+    "p_value": 0.00001,
+    "p_adjusted": 0.0002,
+    "flagged": True,
+    "p_randomisation": None,
+    "compared_with": None,
 }
+
+
+class PredecessorOut(Answered):
+    """The version of the judge that came before."""
+
+    name: str = Field(description="Its name.", examples=["gpt-x-0301"])
+    model: str = Field(description="The model asked.", examples=["gpt-x-2026-03"])
+    params: str = Field(description="Its parameters, as canonical JSON.", examples=['{"temperature":0}'])
+    prompt_version: str = Field(description="Version of the judge's prompt.", examples=["v1"])
+    judge_version: str = Field(description="Digest of the version.", examples=["0f3a9c12be77"])
+
+
+class MultiplicityOut(Answered):
+    """How p-values were adjusted for each other."""
+
+    method: str = Field(description="The method.", examples=["benjamini-hochberg"])
+    effects: int = Field(description="Effects that were tested: all judges, systems, strata.", examples=[84])
+    flagged: int = Field(description="How many of them stand out.", examples=[12])
 
 
 class EffectOut(Answered):
@@ -59,6 +82,29 @@ class EffectOut(Answered):
     no_effect: float | None = Field(
         description="The value that an unbiased judge would have; null where there is none.", examples=[0.0]
     )
+    p_value: float | None = Field(
+        description="Two-sided p of `no_effect`, by the interval's own t; null where there is no such value.",
+        examples=[0.00001],
+    )
+    p_adjusted: float | None = Field(
+        description="The p-value adjusted for all effects of this criterion's report, over all judges, "
+        "systems and strata (Benjamini and Hochberg).",
+        examples=[0.0002],
+    )
+    flagged: bool | None = Field(
+        description="Whether it stands out among all effects of the report: among the flagged ones at most "
+        "1 - level are expected to be there by chance alone. Null where nothing is tested.",
+        examples=[True],
+    )
+    p_randomisation: float | None = Field(
+        description="Position only: the share of redrawn orders with at least as large an effect, from a "
+        "test that assumes nothing but that orders were drawn at random.",
+        examples=[0.0005],
+    )
+    compared_with: PredecessorOut | None = Field(
+        description="What changed since a version: that version. Null for every other effect.",
+        examples=[None],
+    )
 
 
 class VersionOut(Answered):
@@ -77,8 +123,15 @@ class VersionOut(Answered):
         description="Verdicts that are missing, by reason.", examples=[{"timeout": 12}]
     )
     effects: list[EffectOut] = Field(description="The biases.", examples=[[_EFFECT]])
+    checks: list[EffectOut] = Field(
+        description="Severity and length once more by an ordinal mixed model with thresholds of the judge's "
+        "own, in log odds; only where grades crowd in few categories (two with less than 5%, or more than "
+        "half in the best), as means can then mislead.",
+        examples=[[]],
+    )
     systems: list[EffectOut] = Field(
-        description="What the judge adds to each system over what people give, relative to the rest.",
+        description="What the judge adds to each system at equal human grade, compared with what it adds to "
+        "the rest; corrected for the noise of people's grades.",
         examples=[[{**_EFFECT, "name": "bot-v7"}]],
     )
     strata: dict[str, list[EffectOut]] = Field(
@@ -104,8 +157,12 @@ class CriterionOut(Answered):
         description="How many independent judges a panel of three is worth.",
         examples=[{**_EFFECT, "name": "n_eff", "unit": "judges", "estimate": 1.9}],
     )
+    multiplicity: MultiplicityOut | None = Field(
+        description="How the p-values of this criterion's report were adjusted for each other.",
+        examples=[{"method": "benjamini-hochberg", "effects": 84, "flagged": 12}],
+    )
     people_agreement: EffectOut | None = Field(
-        description="How far people agree with each other: the ceiling for a judge.",
+        description="How far single people agree with each other.",
         examples=[{**_EFFECT, "name": "people_agreement", "unit": "alpha", "estimate": 0.62}],
     )
     versions: list[VersionOut] = Field(
@@ -165,6 +222,13 @@ def _criterion(told: CriterionBias) -> CriterionOut:
         calibrated_at=told.calibrated_at,
         level=told.level,
         panel=_effect(told.panel) if told.panel else None,
+        multiplicity=None
+        if told.multiplicity is None
+        else MultiplicityOut(
+            method=told.multiplicity.method,
+            effects=told.multiplicity.effects,
+            flagged=told.multiplicity.flagged,
+        ),
         people_agreement=_effect(told.people_agreement) if told.people_agreement else None,
         versions=[_version(version) for version in told.versions],
     )
@@ -181,6 +245,7 @@ def _version(told: JudgeVersionBias) -> VersionOut:
         verdicts=told.verdicts,
         unscored=dict(told.unscored),
         effects=[_effect(effect) for effect in told.effects],
+        checks=[_effect(effect) for effect in told.checks],
         systems=[_effect(effect) for effect in told.systems],
         strata={name: [_effect(effect) for effect in table] for name, table in told.strata.items()},
     )
@@ -197,4 +262,9 @@ def _effect(told: ToldEffect) -> EffectOut:
         status=told.status,
         sentence=told.sentence,
         no_effect=told.no_effect,
+        p_value=told.p_value,
+        p_adjusted=told.p_adjusted,
+        flagged=told.flagged,
+        p_randomisation=told.p_randomisation,
+        compared_with=PredecessorOut(**told.compared_with) if told.compared_with else None,
     )

@@ -14,7 +14,14 @@ from starlette.responses import Response
 from app.access.keys import Caller
 from app.domain.problems import NotFound
 from app.domain.projects import Scope
-from app.reporting.bias_report import BiasReport, CriterionBias, JudgeVersionBias, ToldEffect, bias_report
+from app.reporting.bias_report import (
+    BiasReport,
+    CriterionBias,
+    JudgeVersionBias,
+    Multiplicity,
+    ToldEffect,
+    bias_report,
+)
 from app.reporting.bias_words import TITLES
 from app.reporting.roster_bias import Glance, roster_glance
 from app.reporting.roster_report import JudgeHealth, JudgeReport
@@ -34,6 +41,7 @@ from app.web.pages.words import (
     moment,
     money,
     number,
+    p_value,
     percent,
     sentence,
 )
@@ -96,7 +104,10 @@ class RosterPage:
 
 @dataclass(frozen=True, slots=True)
 class EffectView:
-    """One bias: a picture, a number with its interval and n, and what it means."""
+    """One bias: a picture, a number with its interval and n, and what it means.
+
+    ``flagged``: it stands out among all effects of the report; ``test``: its p-values, None if it has none.
+    """
 
     title: str
     estimate: str
@@ -107,6 +118,8 @@ class EffectView:
     identified: bool
     sentence: str
     picture: Markup
+    flagged: bool
+    test: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +145,7 @@ class VersionView:
     verdicts: str
     unscored: tuple[str, ...]
     effects: tuple[EffectView, ...]
+    checks: tuple[EffectView, ...]
     tables: tuple[GroupTable, ...]
 
 
@@ -146,6 +160,7 @@ class CriterionView:
     versions: tuple[VersionView, ...]
     panel: EffectView | None
     people: EffectView | None
+    multiplicity: str | None
     missing: str | None
 
 
@@ -367,6 +382,7 @@ def _criterion(found: CriterionBias, refused: tuple[str, ...]) -> CriterionView:
         people=None
         if found.people_agreement is None
         else _effect(found.people_agreement, "People among themselves"),
+        multiplicity=None if found.multiplicity is None else _multiplicity(found.multiplicity),
         missing=None if found.versions else missing,
     )
 
@@ -384,6 +400,7 @@ def _version(found: JudgeVersionBias) -> VersionView:
         verdicts=counted(found.verdicts, "verdict"),
         unscored=tuple(f"{reason.replace('_', ' ')}: {count(n)}" for reason, n in found.unscored.items()),
         effects=tuple(_effect(one, TITLES.get(one.name, one.name)) for one in found.effects),
+        checks=tuple(_effect(one, f"{TITLES[one.name]}, by categories") for one in found.checks),
         tables=tuple(tables),
     )
 
@@ -416,4 +433,21 @@ def _effect(told: ToldEffect, title: str, axis: Axis | None = None) -> EffectVie
         identified=known,
         sentence=told.sentence,
         picture=picture,
+        flagged=bool(told.flagged),
+        test=_test(told),
+    )
+
+
+def _test(told: ToldEffect) -> str | None:
+    if told.p_value is None:
+        return None
+    adjusted = "" if told.p_adjusted is None else f", {p_value(told.p_adjusted)} among all"
+    redrawn = "" if told.p_randomisation is None else f", {p_value(told.p_randomisation)} by redrawn orders"
+    return f"p {p_value(told.p_value)}{adjusted}{redrawn}"
+
+
+def _multiplicity(found: Multiplicity) -> str:
+    return (
+        f"{counted(found.effects, 'effect')} of all judges, systems and strata were tested; "
+        f"{count(found.flagged)} stand out once that is taken into account (Benjamini and Hochberg)."
     )
