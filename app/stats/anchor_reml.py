@@ -175,6 +175,8 @@ def profile_variances(
     best, top = _peak(rows, best)
     names = [name for name, used in zip(NAMES, rows.used, strict=True) if used]
 
+    near = best.copy()  # where the others were best last time: the next value is not far from it
+
     def profiled(k: int, value: float) -> float:
         """Rise of the criterion with the k-th variance held, less what the level allows."""
         held = np.arange(len(best)) == k
@@ -189,14 +191,16 @@ def profile_variances(
         if held.all():
             return objective(best[~held])[0] - drop
         bounds = [(np.log(_FLOOR), np.log(10.0))] * (len(best) - 1)
-        guess = np.clip(best[~held], np.log(_FLOOR) + 0.5, None)
+        guess = np.clip(near[~held], np.log(_FLOOR) + 0.5, None)
         found = minimize(
             objective, guess, method="L-BFGS-B", jac=True, bounds=bounds, options={"maxiter": 30}
         )
+        near[~held] = found.x
         return float(found.fun) - drop
 
     intervals = {}
     for k, name in enumerate(names):
+        near[:] = best
         low, high = np.log(_FLOOR), np.log(10.0)
         ends = [0.0, np.inf]
         if best[k] > low and profiled(k, low) > 0 > profiled(k, best[k]):
@@ -294,7 +298,7 @@ def _solve(rows: _Rows, residual: float, between: float, system: float) -> _Solv
     covariance: Floats = cho_solve((factor, True), np.eye(size))
     link = pull[:, None] * sums[:, :size]
     effect = pull * sums[:, size] - link @ coefficients
-    variance = pull + np.einsum("pi,ij,pj->p", link, covariance, link)
+    variance = pull + ((link @ covariance) * link).sum(axis=1)
     return _Solved(coefficients, covariance, effect, variance, link, float(reml))
 
 
@@ -308,7 +312,7 @@ def _gradient(rows: _Rows, solved: _Solved, residual: float, between: float, sys
     design = rows.wide[:, :size]
     carried = design - solved.prompt_link[rows.prompt]
     weight = 1.0 / (rows.known + residual)
-    shared = np.einsum("ni,ij,nj->n", carried, solved.covariance, carried, optimize=True)
+    shared = ((carried @ solved.covariance) * carried).sum(axis=1)
     pull = between / (1.0 + between * np.add.reduceat(weight, rows.starts))
     fitted = design @ solved.coefficients + solved.prompt_effect[rows.prompt]
     error = rows.wide[:, size] - fitted
