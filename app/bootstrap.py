@@ -9,11 +9,11 @@ import sys
 from collections.abc import AsyncIterator, Mapping, MutableMapping
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 from random import Random
-from tempfile import mkstemp
+from tempfile import TemporaryFile, mkstemp
 from time import monotonic
 from typing import Any
-from urllib.parse import urlsplit
 
 import orjson
 import structlog
@@ -47,7 +47,7 @@ from app.settings import SETTINGS, Settings, describe, read_settings
 from app.storage.calibrations import CalibrationRun
 from app.storage.database import Database
 from app.storage.keys import any_key
-from app.storage.migrate import upgrade
+from app.storage.migrate import DatabaseUnusable, check, shown_url, upgrade
 from app.storage.projects import get_or_create_project
 from app.web.app import create_app
 from app.web.background import Background
@@ -188,11 +188,49 @@ async def refuse_open_door(database: Database, settings: Settings) -> None:
 
 
 async def check_before_serving(settings: Settings) -> None:
-    """Migrate, and find what would keep the service from starting while it can be said in a few words."""
-    build_roster(settings)
+    """Migrate, and find what would keep the service from starting while it can be said in a few words.
+
+    Raises
+    ------
+    BadInput
+        With everything that is wrong with the roster, the data directory and the database.
+    """
+    wrong: list[BadInput] = []
+    try:
+        build_roster(settings)
+    except BadInput as bad:
+        wrong.append(bad)
+    try:
+        await check_storage(settings)
+    except BadInput as bad:
+        wrong.append(bad)
+    if wrong:
+        raise BadInput(
+            "; ".join(bad.summary for bad in wrong), [problem for bad in wrong for problem in bad.problems]
+        )
     await upgrade(settings.database_url)
     async with Database(settings.database_url) as database:
         await refuse_open_door(database, settings)
+
+
+async def check_storage(settings: Settings) -> None:
+    """Raise BadInput, in words, if the data directory or the database cannot be used."""
+    problems = []
+    try:
+        settings.data_dir.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=settings.data_dir):
+            pass
+    except OSError as error:
+        why = f"cannot be written: {error.strerror or error}"
+        problems.append(Problem(why, path="VENIRE_DATA_DIR", value=str(settings.data_dir)))
+    inside = Path(settings.database_url.partition("///")[2]).is_relative_to(settings.data_dir.absolute())
+    if not (problems and inside):  # or the same would be said twice
+        try:
+            await check(settings.database_url)
+        except DatabaseUnusable as error:
+            problems.append(Problem(error.why, path="VENIRE_DATABASE_URL", value=error.url))
+    if problems:
+        raise BadInput("the data cannot be stored", problems)
 
 
 def serve(options: Mapping[str, str]) -> int:
@@ -232,6 +270,7 @@ async def open_app(project: str) -> AsyncIterator[ASGIApp]:
     """
     quiet = {"VENIRE_LOG_LEVEL": "error", **os.environ}
     settings = replace(read_settings(quiet), host="127.0.0.1")  # nothing listens: no door to refuse
+    await check_storage(settings)
     app = build_app(settings)
     async with app.router.lifespan_context(app):
         database = app.state.services.database
@@ -247,11 +286,13 @@ async def open_app(project: str) -> AsyncIterator[ASGIApp]:
 def upgrade_database() -> str:
     """Bring the database of this environment up to date; returns its address without a password."""
     settings = read_settings()
-    settings.data_dir.mkdir(parents=True, exist_ok=True)
-    asyncio.run(upgrade(settings.database_url))
-    parts = urlsplit(settings.database_url)
-    where = f"{parts.hostname}:{parts.port}" if parts.port else parts.hostname or ""
-    return f"{parts.scheme.partition('+')[0]}://{where}{parts.path}"
+
+    async def run() -> None:
+        await check_storage(settings)
+        await upgrade(settings.database_url)
+
+    asyncio.run(run())
+    return shown_url(settings.database_url)
 
 
 def command_line() -> None:

@@ -102,6 +102,12 @@ def _database_url(raw: str) -> str:
         return ""
     if scheme not in _DATABASES or not separator:
         raise ValueError("must begin with sqlite:/// (a file) or postgresql:// (a server)")
+    if _DATABASES[scheme] == "sqlite" and rest.lstrip("/").partition("?")[0] in ("", ":memory:"):
+        raise ValueError("must name a file, such as sqlite:////var/lib/venire/venire.db")
+    try:
+        _ = urlsplit(f"postgresql://{rest}").port
+    except ValueError:
+        raise ValueError("must be a full address, such as postgresql://user@host:5432/name") from None
     return f"{_DATABASES[scheme]}://{rest}"
 
 

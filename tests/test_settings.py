@@ -37,6 +37,21 @@ def test_every_mistake_is_named_at_once_in_words(tmp_path):
     assert "short" not in text.replace("must have", "")
 
 
+@pytest.mark.parametrize(
+    ("url", "why"),
+    [
+        ("sqlite://", "must name a file"),
+        ("sqlite:///:memory:", "must name a file"),
+        ("postgresql://someone:secret@host:port/venire", "must be a full address"),
+    ],
+)
+def test_a_database_address_that_cannot_be_meant_is_told_without_its_secrets(url, why):
+    with pytest.raises(BadInput) as caught:
+        read_settings({"VENIRE_DATABASE_URL": url})
+    assert caught.value.problems[0].problem.startswith(why)
+    assert "secret@" not in describe(caught.value)
+
+
 def test_a_data_directory_that_is_a_file_is_a_mistake(tmp_path):
     (tmp_path / "data").write_text("")
     with pytest.raises(BadInput, match="settings cannot be used") as caught:

@@ -11,15 +11,50 @@ from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, func, select
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from app.storage.database import read_url, sqlite_engine
+from app.storage.database import UnsupportedDatabase, read_url, sqlite_engine
 from app.storage.tables import metadata
 
 T = TypeVar("T")
 
 _MIGRATIONS = Path(__file__).resolve().parents[2] / "migrations"
 _TURN = 0x56454E495245  # one process at a time migrates a PostgreSQL database
+
+
+class DatabaseUnusable(Exception):
+    """A database that cannot be opened, or whose schema this version does not know; the words say why."""
+
+    def __init__(self, url: str, why: str) -> None:
+        super().__init__(f"the database {url} cannot be used: {why}")
+        self.url, self.why = url, why
+
+
+async def check(database_url: str) -> None:
+    """Raise `DatabaseUnusable` if the database cannot be opened or was made by another version."""
+    try:
+        revision = await current_revision(database_url)
+    except UnsupportedDatabase as error:
+        raise DatabaseUnusable(error.url, error.why) from error
+    except (OSError, DBAPIError) as error:
+        raise DatabaseUnusable(shown_url(database_url), _in_words(error)) from error
+    known = {script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions()}
+    if revision is not None and revision not in known:
+        why = f"its schema {revision!r} is none of this version's; was it made by a newer one?"
+        raise DatabaseUnusable(shown_url(database_url), why)
+
+
+def shown_url(database_url: str) -> str:
+    """The address as people know it: without driver, password and options."""
+    url = read_url(database_url)
+    return url.set(drivername=url.get_backend_name(), query={}).render_as_string(hide_password=True)
+
+
+def _in_words(error: OSError | DBAPIError) -> str:
+    cause = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
+    said = str(cause).rpartition(">: ")[2]  # the driver's own class in front tells nothing
+    return said or type(cause).__name__
 
 
 async def upgrade(database_url: str, revision: str = "head") -> None:
