@@ -5,10 +5,12 @@ import contextlib
 import gc
 import os
 import secrets
+import signal
 import sys
 from collections.abc import AsyncIterator, Mapping, MutableMapping
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from random import Random
 from tempfile import TemporaryFile, mkstemp
@@ -18,6 +20,7 @@ from typing import Any
 import orjson
 import structlog
 import uvicorn
+import uvloop
 from fastapi import FastAPI
 from starlette.types import ASGIApp, Receive, Send
 
@@ -29,6 +32,13 @@ from app.anchoring.imports import Imports
 from app.anchoring.ingest import Anchors, Schedule, queue_calibrations
 from app.auditing.asked import Means
 from app.auditing.audits import Audits, Retire
+from app.batches.batches import Batches
+from app.batches.chunk import Chunks
+from app.batches.engine import Engine, system_database
+from app.batches.seats import Seats
+from app.batches.standing import Standing
+from app.batches.turns import Turns
+from app.batches.worker import BatchWorker
 from app.calibration.apply import CalibratedScores
 from app.calibration.runner import CalibrationRunner, Ended
 from app.cli.main import main
@@ -49,6 +59,7 @@ from app.storage.database import Database
 from app.storage.keys import any_key
 from app.storage.migrate import DatabaseUnusable, check, shown_url, upgrade
 from app.storage.projects import get_or_create_project
+from app.storage.workers import Load
 from app.web.app import create_app
 from app.web.background import Background
 from app.web.callers import TRUSTED, is_loopback
@@ -123,6 +134,7 @@ def build_services(settings: Settings, roster: Roster) -> tuple[Services, Callba
         roster=roster,
         keys=keys,
         grading=grading,
+        batches=Batches(database, roster, grading, rubrics),
         rubrics=rubrics,
         drafts=Drafts(settings.data_dir / "uploads"),
         anchors=anchors,
@@ -138,6 +150,75 @@ def build_services(settings: Settings, roster: Roster) -> tuple[Services, Callba
         max_upload=settings.max_upload_mb * 1_000_000,
     )
     return services, callbacks, Answers(database)
+
+
+async def work(settings: Settings, *, parent: int | None = None) -> None:
+    """Grade batches until told to stop (SIGTERM, SIGINT), or until the process ``parent`` is gone."""
+    set_up_logs(settings.log_level, settings.log_format)
+    roster = build_roster(settings)
+    await upgrade(settings.database_url)
+    rng, metrics, background = Random(secrets.randbits(256)), Metrics(), Background()
+    async with Database(settings.database_url, rng=rng) as database:
+        rubrics = Rubrics(database)
+        grading = Grading(
+            database,
+            roster,
+            rubrics,
+            CalibratedScores(database, clock=monotonic),
+            background.start,
+            watch=metrics.seat,
+            finished=lambda: None,
+        )
+        turns = Turns(settings.worker_calls)
+        standing = Standing(database, lambda: Load(turns.places, turns.taken, standing.chunks, seats.calls))
+        seats = Seats(database, grading.judges, standing, turns, metrics.seat, rng=rng, now=_utc_now)
+        chunks = Chunks(
+            database, grading, rubrics, standing, seats, at_once=settings.worker_calls, now=_utc_now
+        )
+        worker = BatchWorker(
+            database,
+            chunks,
+            seats,
+            standing,
+            partial(Engine, system_database(database.url)),
+            keep=timedelta(days=settings.keep_requests_days),
+            now=_utc_now,
+        )
+        loop = asyncio.get_running_loop()
+        for name in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(name, worker.stop)
+        watching = asyncio.create_task(_stop_without(parent, worker)) if parent else None
+        _collect_less()
+        try:
+            await worker.run()
+        finally:
+            if watching is not None:
+                watching.cancel()
+            await roster.close()
+
+
+def run_worker(options: Mapping[str, str], parent: int | None = None) -> int:
+    """`work` as a command; ``options`` are variables that win over the environment."""
+    try:
+        settings = read_settings({**os.environ, **options})
+        uvloop.run(work(settings, parent=parent))
+    except BadInput as bad:
+        print(describe(bad), file=sys.stderr)  # noqa: T201
+        return 1
+    return 0
+
+
+async def _stop_without(parent: int, worker: BatchWorker) -> None:
+    """A worker that a service started ends with it, whatever ended the service."""
+    while True:
+        await asyncio.sleep(0.5)
+        if os.getppid() != parent:
+            worker.stop()
+            return
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
 
 
 def build_app(settings: Settings) -> FastAPI:
@@ -298,7 +379,7 @@ def upgrade_database() -> str:
 def command_line() -> None:
     """The command ``venire``; `app.command` is the same without the wait for this module."""
     options = tuple(Option(s.option, s.variable, s.meaning, s.default) for s in SETTINGS)
-    sys.exit(main(Wiring(options, serve, open_app, upgrade_database, os.environ)))
+    sys.exit(main(Wiring(options, serve, run_worker, open_app, upgrade_database, os.environ)))
 
 
 def _collect_less() -> None:
@@ -355,6 +436,7 @@ async def _begin(services: Services, answers: Answers) -> None:
     recovered = await services.grading.recover()
     if recovered:
         log.warning("grades that a stopped process left unfinished were closed as failed", grades=recovered)
+    await services.batches.drop_abandoned()
     await answers.forget_old()
     for warning in services.roster.warnings:
         log.warning(warning)

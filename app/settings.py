@@ -60,6 +60,8 @@ class Settings:
     max_body_mb: int
     max_upload_mb: int
     max_grades_in_flight: int
+    worker_calls: int
+    keep_requests_days: int
     unknown: tuple[str, ...] = ()
 
 
@@ -183,6 +185,18 @@ SETTINGS: tuple[Setting, ...] = (
         "512",
         "Grades worked on at once by this process; more wait their turn within their own time.",
         _number(1, 100_000),
+    ),
+    Setting(
+        "worker_calls",
+        "128",
+        "Judge calls that a worker has under way at once; a crash repeats at most so many.",
+        _number(1, 10_000),
+    ),
+    Setting(
+        "keep_requests_days",
+        "30",
+        "Days for which the requests of a finished batch are kept; its grades stay.",
+        _number(0, 36_500),
     ),
 )
 

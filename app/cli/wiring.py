@@ -29,13 +29,15 @@ class Option:
 class Wiring:
     """What commands need of the floors above them.
 
-    ``serve`` takes variables that win over the environment and returns an exit code. ``open_app`` opens the
+    ``serve`` and ``work`` take variables that win over the environment and return an exit code; a worker
+    ends when the process it is told of does. ``open_app`` opens the
     service within this process, on this machine's database, trusted with the project named.
     ``upgrade_database`` migrates that database and returns its address. ``environment`` are the variables.
     """
 
     options: Sequence[Option]
     serve: Callable[[Mapping[str, str]], int]
+    work: Callable[[Mapping[str, str], int | None], int]
     open_app: Callable[[str], AbstractAsyncContextManager[InProcess]]
     upgrade_database: Callable[[], str]
     environment: Mapping[str, str]

@@ -99,7 +99,11 @@ class Score:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What came of one seat: scores, or the reason why there are none; never both."""
+    """What came of one seat: scores, or the reason why there are none; never both.
+
+    ``reused_from`` is the grade and position of the seat whose verdict this is, if it was not asked for anew:
+    then it costs nothing and is no independent repeat.
+    """
 
     scores: tuple[Score, ...] = ()
     unscored: Unscored | None = None
@@ -107,6 +111,7 @@ class Reply:
     usage: Usage = Usage()
     latency_ms: float = 0.0
     cached: bool = False
+    reused_from: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True, slots=True)

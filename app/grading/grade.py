@@ -85,7 +85,7 @@ class Grading:
         self._db, self._roster, self._rubrics = db, roster, rubrics
         self._calibrate, self._spawn, self._watch, self._finished = calibrate, spawn, watch, finished
         self._rng, self._now = rng or Random(SystemRandom().getrandbits(256)), now
-        self._judges = {judge.version: judge for judge in roster.judges()}
+        self._judges = self.judges = {judge.version: judge for judge in roster.judges()}
         self._eligible = lru_cache(1024)(partial(eligible_judges, tuple(self._judges)))
         self._places = asyncio.Semaphore(most_in_flight)
         self.waiting = self.in_flight = 0
@@ -129,12 +129,7 @@ class Grading:
     async def _begin(self, project: Project, request: GradeRequest) -> Begun:
         deadline = asyncio.get_running_loop().time() + request.timeout_s
         rubric = await self._rubrics.latest(project, request.rubric)
-        check(request, rubric.rubric, project.policy)
-        eligible = self._eligible(exclusions(request, project.policy))
-        seed = request.panel.seed
-        if seed is None:
-            seed = self._rng.getrandbits(SEED_BITS)
-        assignment = assign(eligible, request.panel, len(request.item.answers), seed)
+        assignment, eligible = self.draw(project, rubric, request)
         now = self._now()
         assigned = await assignments.record_assignment(
             self._db,
@@ -149,18 +144,49 @@ class Grading:
         )
         return Begun(project, request, assigned, assignment, eligible, now, deadline)
 
+    def draw(
+        self, project: Project, rubric: RubricVersion, request: GradeRequest
+    ) -> tuple[Assignment, ByFamily]:
+        """Draw the panel of a request, from the judges that may sit on it; nothing is recorded.
+
+        Raises
+        ------
+        BadInput, TooFewFamilies
+            If there can be no such panel.
+        """
+        eligible = self.eligible(project, rubric, request)
+        seed = request.panel.seed
+        if seed is None:
+            seed = self._rng.getrandbits(SEED_BITS)
+        return assign(eligible, request.panel, len(request.item.answers), seed), eligible
+
+    def eligible(self, project: Project, rubric: RubricVersion, request: GradeRequest) -> ByFamily:
+        """The judges that may sit on the request's panel; BadInput if it asks for what cannot be."""
+        check(request, rubric.rubric, project.policy)
+        return self._eligible(exclusions(request, project.policy))
+
+    async def derive(
+        self,
+        project_id: int,
+        rubric: RubricVersion,
+        item: Item,
+        assignment: Assignment,
+        outcomes: Sequence[SeatOutcome],
+    ) -> tuple[Calibrated, tuple[str, ...]]:
+        """What follows from the seats' replies: calibrated scores, and warnings."""
+        warnings = self._warnings(assignment)
+        try:
+            return await self._calibrate(project_id, rubric, item, scored(outcomes)), warnings
+        except Exception as error:  # what the judges said must be kept whatever the calibration does
+            log.error("calibration could not be applied", rubric=rubric.rubric.name, exc_info=error)
+            return {}, (*warnings, "The calibration could not be applied; scores are raw.")
+
     async def _carry_out(self, begun: Begun) -> Grade:
         outcomes = await self._ask(begun)
         status = status_of(outcomes)
-        heard = scored(outcomes)
-        rubric = begun.assigned.rubric
-        warnings = self._warnings(begun)
-        try:
-            calibrated = await self._calibrate(begun.project.id, rubric, begun.request.item, heard)
-        except Exception as error:  # what the judges said must be kept whatever the calibration does
-            log.error("calibration could not be applied", rubric=rubric.rubric.name, exc_info=error)
-            calibrated = {}
-            warnings = (*warnings, "The calibration could not be applied; scores are raw.")
+        calibrated, warnings = await self.derive(
+            begun.project.id, begun.assigned.rubric, begun.request.item, begun.assignment, outcomes
+        )
         callback = begun.request.callback_url is not None
         derived = as_stored(calibrated, warnings)
         now = await self._record(begun.assigned, outcomes, status, derived, callback)
@@ -230,9 +256,9 @@ class Grading:
         derived = as_stored({}, (_STOPPED.detail,))
         await self._record(stored.assigned, outcomes, status, derived, stored.callback_url is not None)
 
-    def _warnings(self, begun: Begun) -> tuple[str, ...]:
+    def _warnings(self, assignment: Assignment) -> tuple[str, ...]:
         warnings = [SIMULATED_NOTE] if self._roster.simulated else []
-        families = len({seat.judge.family for seat in begun.assignment.seats})
+        families = len({seat.judge.family for seat in assignment.seats})
         if families < 3:
             warnings.append(
                 f"The panel was drawn from {families} famil{'y' if families == 1 else 'ies'}: "
@@ -262,5 +288,5 @@ class Grading:
             simulated=self._roster.simulated,
             raw=summarise(rubric, len(item.answers), outcomes) if finished_at else {},
             calibrated=calibrated,
-            warnings=warnings or self._warnings(begun),
+            warnings=warnings or self._warnings(begun.assignment),
         )

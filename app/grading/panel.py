@@ -1,8 +1,9 @@
 """Asking a panel: every seat at once, and another judge of the same family where one fails."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
 import structlog
 
@@ -14,11 +15,17 @@ from app.grading.assignment import ByFamily, draw_replacement
 from app.grading.results import SeatOutcome
 from app.judges.judge import Judge, Question
 
+T = TypeVar("T")
+
 log = structlog.get_logger(__name__)
 
 _GRACE_S = 0.5  # judges keep the deadline themselves; this is how long we wait for one that does not
 _LEAST_TIME_S = 1.0  # with less time left than this, or a tenth of the whole, no replacement is drawn
 _LEAST_SHARE = 0.1
+
+
+AskSeat = Callable[[Seat, Question, float | None], Awaitable[Reply]]
+"""Asks a seat's judge; the number is what the seat may cost at most, if that is limited."""
 
 
 @dataclass(slots=True)
@@ -27,6 +34,9 @@ class Panel:
 
     ``deadline`` is in seconds on the event loop's clock; ``max_cost_usd`` is shared equally among the
     seats drawn at first, and a replacement has what is left of the share it takes over.
+
+    ``known`` has replies that are on record already, by position: these seats are not asked again.
+    ``ask_seat`` asks in place of the ordinary way; what it raises ends the panel.
     """
 
     rubric: Rubric
@@ -39,6 +49,8 @@ class Panel:
     max_cost_usd: float | None
     replaced: Callable[[Seat], Awaitable[None]]
     answered: Callable[[JudgeVersion, Reply], None]
+    known: Mapping[int, Reply] = field(default_factory=dict)
+    ask_seat: AskSeat | None = None
     _seated: set[JudgeVersion] = field(default_factory=set)
     _positions: int = 0
 
@@ -47,8 +59,9 @@ class Panel:
         seats = self.assignment.seats
         self._seated = {seat.judge for seat in seats}
         self._positions = len(seats)
-        share = None if self.max_cost_usd is None else self.max_cost_usd / len(seats)
-        chains = await asyncio.gather(*(self._fill(seat, share) for seat in seats))
+        drawn = [seat for seat in seats if seat.replaces is None]
+        share = None if self.max_cost_usd is None else self.max_cost_usd / len(drawn)
+        chains = await _all(self._fill(seat, share) for seat in drawn)
         outcomes = [outcome for chain in chains for outcome in chain]
         return tuple(sorted(outcomes, key=lambda outcome: outcome.seat.position))
 
@@ -57,8 +70,10 @@ class Panel:
         chain: list[SeatOutcome] = []
         following: Seat | None = seat
         while following is not None:
-            reply = await self._ask(following, share)
-            self.answered(following.judge, reply)
+            reply = self.known.get(following.position)
+            if reply is None:
+                reply = await self._ask(following, share)
+                self.answered(following.judge, reply)
             chain.append(SeatOutcome(following, reply))
             if share is not None:
                 share -= reply.usage.cost_usd
@@ -66,6 +81,9 @@ class Panel:
         return chain
 
     async def _replacement(self, failed: Seat, reply: Reply, share: float | None) -> Seat | None:
+        for drawn in self.assignment.seats:
+            if drawn.replaces == failed.position:  # by a process that died
+                return drawn
         left = self.deadline - asyncio.get_running_loop().time()
         too_late = left < max(_LEAST_TIME_S, _LEAST_SHARE * self.timeout_s)
         spent = share is not None and share <= 0
@@ -90,6 +108,8 @@ class Panel:
             reference=item.reference,
             item_id=item.item_id,
         )
+        if self.ask_seat is not None:
+            return await self.ask_seat(seat, question, share)
         try:
             async with asyncio.timeout_at(self.deadline + _GRACE_S):
                 judge = self.judges[seat.judge]
@@ -102,6 +122,15 @@ class Panel:
             return _unscored(
                 UnscoredReason.PROVIDER_ERROR, f"the judge failed inside: {type(error).__name__}"
             )
+
+
+async def _all(coroutines: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
+    """Everything that comes of them; if some raise, the first error, once all have come to an end."""
+    found = await asyncio.gather(*coroutines, return_exceptions=True)
+    for one in found:
+        if isinstance(one, BaseException):
+            raise one
+    return [one for one in found if not isinstance(one, BaseException)]
 
 
 def _unscored(reason: UnscoredReason, detail: str) -> Reply:

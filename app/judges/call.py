@@ -8,7 +8,7 @@ from app.domain.judging import JudgeVersion, Reply, Unscored, UnscoredReason, Us
 from app.judges.breaker import Breaker
 from app.judges.completion import CallFailed, Completion, TokenCount, Wire, shortened
 from app.judges.config import JudgeConfig
-from app.judges.judge import Question
+from app.judges.judge import Permit, Question
 from app.judges.limits import Limits, NoPlace
 from app.judges.lines import ClientT, Line, Lines
 from app.judges.pricing import add_usage, usage_of, worst_cost_usd
@@ -24,7 +24,8 @@ class _Spent:
     config: JudgeConfig
     usage: Usage = field(default_factory=Usage)
 
-    def add(self, count: TokenCount) -> None:
+    def add(self, count: TokenCount) -> float:
+        """Add an attempt; returns what it cost."""
         attempt = usage_of(
             self.config,
             input_tokens=count.input,
@@ -33,6 +34,7 @@ class _Spent:
             output_tokens=count.output,
         )
         self.usage = add_usage(self.usage, attempt)
+        return attempt.cost_usd
 
 
 class CallingJudge:
@@ -67,7 +69,14 @@ class CallingJudge:
         """The state of the provider's endpoint, for health reports."""
         return self._breaker
 
-    async def judge(self, question: Question, *, deadline: float, max_cost_usd: float | None = None) -> Reply:
+    async def judge(
+        self,
+        question: Question,
+        *,
+        deadline: float,
+        max_cost_usd: float | None = None,
+        permit: Permit | None = None,
+    ) -> Reply:
         """See `app.judges.judge.Judge.judge`."""
         clock = asyncio.get_running_loop().time
         started = clock()
@@ -75,7 +84,7 @@ class CallingJudge:
         spent = _Spent(self._config)
         deadline = min(deadline, started + self._config.timeout_s)
         try:
-            completion = await self._attempts(prompt, deadline, max_cost_usd, spent)
+            completion = await self._attempts(prompt, deadline, max_cost_usd, spent, permit)
         except CallFailed as failure:
             unscored: Unscored | None = Unscored(failure.reason, failure.detail)
             return Reply(unscored=unscored, usage=spent.usage, latency_ms=1000 * (clock() - started))
@@ -103,14 +112,19 @@ class CallingJudge:
         return await self._attempts(prompt, deadline, None, _Spent(self._config))
 
     async def _attempts(
-        self, prompt: Prompt, deadline: float, max_cost_usd: float | None, spent: _Spent
+        self,
+        prompt: Prompt,
+        deadline: float,
+        max_cost_usd: float | None,
+        spent: _Spent,
+        permit: Permit | None = None,
     ) -> Completion:
         """Attempts until one succeeds, or the last `CallFailed`."""
         clock = asyncio.get_running_loop().time
         while True:
             self._check_budget(prompt, max_cost_usd, spent.usage)
             try:
-                return await self._attempt(prompt, deadline, spent)
+                return await self._attempt(prompt, deadline, spent, permit)
             except CallFailed as failure:
                 attempts = spent.usage.attempts
                 if failure.retry_after is not None:
@@ -122,8 +136,10 @@ class CallingJudge:
                     raise _after(failure, attempts, f"no time for another within {wait:.1f} s") from None
             await asyncio.sleep(wait)
 
-    async def _attempt(self, prompt: Prompt, deadline: float, spent: _Spent) -> Completion:
-        """One attempt, within the limits, unless the breaker is open."""
+    async def _attempt(
+        self, prompt: Prompt, deadline: float, spent: _Spent, permit: Permit | None
+    ) -> Completion:
+        """One attempt, within the limits and by leave of the asker, unless the breaker is open."""
         clock = asyncio.get_running_loop().time
         if clock() >= deadline:
             raise CallFailed(UnscoredReason.TIMEOUT, "no time was left for a call")
@@ -137,6 +153,10 @@ class CallingJudge:
         count = TokenCount()
         try:
             self._check_breaker(clock())
+            worst = 0.0
+            if permit is not None:
+                worst = self._worst_usd(prompt)
+                await permit.begin(worst)
             try:
                 completion = await self._send(prompt, deadline)
                 count = completion.count
@@ -144,7 +164,9 @@ class CallingJudge:
                 count = failure.count
                 raise
             finally:
-                spent.add(count)
+                cost = spent.add(count)
+                if permit is not None:
+                    permit.ended(worst, cost)
         finally:
             self._limits.leave(tokens, count.total, count.output)
         return completion
@@ -185,15 +207,16 @@ class CallingJudge:
     def _check_budget(self, prompt: Prompt, max_cost_usd: float | None, usage: Usage) -> None:
         if max_cost_usd is None:
             return
-        worst = worst_cost_usd(
-            self._config,
-            prompt_chars=len(prompt.system) + len(prompt.user),
-            max_output_tokens=self._wire.max_output_tokens,
-        )
+        worst = self._worst_usd(prompt)
         left = max_cost_usd - usage.cost_usd
         if worst > left:
             detail = f"the call may cost up to ${worst:.6f}, ${max(left, 0.0):.6f} is left"
             raise CallFailed(UnscoredReason.BUDGET, detail)
+
+    def _worst_usd(self, prompt: Prompt) -> float:
+        """What one attempt may cost at most."""
+        size = len(prompt.system.encode("utf-8", "replace")) + len(prompt.user.encode("utf-8", "replace"))
+        return worst_cost_usd(self._config, prompt_bytes=size, max_output_tokens=self._wire.max_output_tokens)
 
 
 def calling_judge(config: JudgeConfig, wire: Wire, line: Line[ClientT], lines: Lines) -> CallingJudge:
@@ -214,6 +237,11 @@ def calling_judge(config: JudgeConfig, wire: Wire, line: Line[ClientT], lines: L
         rng=lines.rng,
         retries=lines.retries,
     )
+
+
+def is_resting(judge: object) -> bool:
+    """Whether the judge's provider is being left alone, as it kept failing: who can wait should."""
+    return isinstance(judge, CallingJudge) and judge.breaker.open_until is not None
 
 
 def _no_verdict(completion: Completion) -> Unscored | None:

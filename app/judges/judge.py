@@ -28,6 +28,28 @@ class Question:
     item_id: str | None = None
 
 
+class Withdrawn(Exception):
+    """Whoever asked does not want the question answered any more; no further attempt is made for it."""
+
+
+class Permit(Protocol):
+    """The leave that an asker gives for each attempt, right before it is sent, and what it hears of it."""
+
+    async def begin(self, worst_usd: float) -> None:
+        """Return when an attempt that costs at most ``worst_usd`` may be sent.
+
+        Raises
+        ------
+        Withdrawn
+            If it may not: the question ends here, and `Judge.judge` raises it on.
+        """
+        ...
+
+    def ended(self, worst_usd: float, cost_usd: float) -> None:
+        """An attempt for which `begin` returned is over, and cost so much."""
+        ...
+
+
 class Judge(Protocol):
     """A judge of the roster."""
 
@@ -36,10 +58,17 @@ class Judge(Protocol):
         """Who judges: the identity under which verdicts are stored."""
         ...
 
-    async def judge(self, question: Question, *, deadline: float, max_cost_usd: float | None = None) -> Reply:
+    async def judge(
+        self,
+        question: Question,
+        *,
+        deadline: float,
+        max_cost_usd: float | None = None,
+        permit: Permit | None = None,
+    ) -> Reply:
         """Answer ``question`` before ``deadline`` (seconds on the running event loop's clock).
 
         Never raises for anything a provider does: failures come back as an `Unscored` reply,
-        with the usage of every attempt. Cancellation passes through.
+        with the usage of every attempt. Cancellation passes through, and what ``permit`` raises.
         """
         ...

@@ -62,10 +62,17 @@ def add_usage(first: Usage, second: Usage) -> Usage:
     )
 
 
-def worst_cost_usd(config: JudgeConfig, *, prompt_chars: int, max_output_tokens: int) -> float:
-    """What a call may cost at most, before it is made: a token per character, everything written.
+def worst_cost_usd(config: JudgeConfig, *, prompt_bytes: int, max_output_tokens: int) -> float:
+    """What a call may cost at most, before it is made: a token per byte, everything written, nothing cached.
 
-    Text in ordinary languages takes fewer tokens than characters; rare scripts and emoji can take more,
-    so this is a bound for practice, not a proof.
+    No tokenizer makes more tokens than there are bytes; what a provider adds of its own (roles, the reply's
+    schema) has room in the difference, which is a factor of four for ordinary text.
     """
-    return cost_usd(config, input_tokens=prompt_chars, output_tokens=max_output_tokens)
+    written = prompt_bytes if config.price_cache_write_per_mtok is not None else 0
+    dearer = (config.price_cache_write_per_mtok or 0.0) > config.price_input_per_mtok
+    return cost_usd(
+        config,
+        input_tokens=prompt_bytes,
+        output_tokens=max_output_tokens,
+        written_tokens=written if dearer else 0,
+    )

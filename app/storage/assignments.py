@@ -29,6 +29,7 @@ GRADES = Insert(
         "status",
         "process_id",
         "created_at",
+        "batch_id",
     ),
 )
 SEATS = Insert(
@@ -88,6 +89,40 @@ async def record_assignment(
         If a name cannot be stored.
     """
     catalog = Catalog(project_id, to_ms(now))
+    assigned = put_assignment(
+        catalog,
+        grade_id=grade_id,
+        process_id=db.process_id,
+        rubric=rubric,
+        item=item,
+        assignment=assignment,
+        request=request,
+    )
+    if callback_url is not None:
+        catalog.put(CALLBACKS, (grade_id, project_id, callback_url, 0))
+    await db.submit(catalog.rows)
+    return assigned
+
+
+def put_assignment(
+    catalog: Catalog,
+    *,
+    grade_id: int,
+    process_id: int,
+    rubric: RubricVersion,
+    item: Item,
+    assignment: Assignment,
+    request: Mapping[str, Any] | None = None,
+    batch_id: int | None = None,
+) -> AssignedGrade:
+    """Add the rows of an assignment to ``catalog``; it is on record once these are committed.
+
+    Raises
+    ------
+    BadInput
+        If a name cannot be stored.
+    """
+    project_id = catalog.project_id
     key = catalog.item(
         external_id=item.item_id,
         prompt=item.prompt,
@@ -111,23 +146,26 @@ async def record_assignment(
             json.dumps(dict(assignment.families_drawn_from)),
             json.dumps(dict(request or {})),
             PENDING,
-            db.process_id,
+            process_id,
             catalog.at,
+            batch_id,
         ),
     )
     for seat in assignment.seats:
         catalog.put(SEATS, _seat_row(catalog, grade_id, seat))
-    if callback_url is not None:
-        catalog.put(CALLBACKS, (grade_id, project_id, callback_url, 0))
-    await db.submit(catalog.rows)
     return AssignedGrade(grade_id, project_id, rubric, key, answers)
 
 
 async def record_replacement(db: Database, grade: AssignedGrade, seat: Seat, *, now: datetime) -> None:
     """Make a replacement seat durable; ``seat.replaces`` is the position of the failed one."""
+    await db.submit(replacement_rows(grade, seat, now=now))
+
+
+def replacement_rows(grade: AssignedGrade, seat: Seat, *, now: datetime) -> dict[Insert, list[Row]]:
+    """The rows of a replacement seat, for one submission."""
     catalog = Catalog(grade.project_id, to_ms(now))
     catalog.put(SEATS, _seat_row(catalog, grade.id, seat))
-    await db.submit(catalog.rows)
+    return catalog.rows
 
 
 def _seat_row(catalog: Catalog, grade_id: int, seat: Seat) -> Row:

@@ -15,6 +15,7 @@ from app.domain.ids import content_id
 from app.domain.items import ItemConflict
 from app.domain.judging import JudgeVersion
 from app.storage import tables
+from app.storage.database import Database
 from app.storage.statements import Insert, Row, all_by_id, by_id
 from app.storage.words import name_of
 
@@ -38,6 +39,22 @@ def _known_prompts(connection: Connection, ids: list[int]) -> list[tuple[int, in
     items = tables.items.c
     known = select(items.id, items.prompt_text_id).where(items.id.in_(ids), items.prompt_text_id.is_not(None))
     return [(row[0], row[1]) for row in connection.execute(known)]
+
+
+async def items_with_other_prompts(
+    db: Database, project_id: int, prompts: Mapping[str, str]
+) -> frozenset[str]:
+    """Those of the callers' item ids that are known with another prompt than the given one."""
+    claimed = {item_id(project_id, name): name for name in prompts}
+    known = await db.read(lambda connection: _known_prompts(connection, list(claimed)))
+    return frozenset(
+        claimed[item] for item, prompt in known if prompt != text_id(project_id, prompts[claimed[item]])
+    )
+
+
+def text_id(project_id: int, body: str) -> int:
+    """The id of a text."""
+    return content_id(project_id, "text", sha256(body.encode("utf-8", "surrogatepass")).hexdigest())
 
 
 TEXTS = Insert(tables.texts, ("id", "project_id", "sha256", "body"), ignore=True, prepare=by_id)

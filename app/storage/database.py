@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import Any, Protocol, Self, TypeVar
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, text
-from sqlalchemy.exc import ArgumentError
+from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, InterfaceError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from app.domain.ids import new_id
@@ -56,6 +56,18 @@ def read_url(url: str) -> URL:
     if parsed.database in (None, "", ":memory:"):
         raise UnsupportedDatabase(shown, "SQLite needs a file, as in sqlite:////var/lib/venire/venire.db")
     return parsed.set(drivername="sqlite")
+
+
+def is_outage(error: Exception) -> bool:
+    """Whether the database could not be reached, or not in time: what failed may be tried again."""
+    if isinstance(error, DBAPIError):
+        return error.connection_invalidated or isinstance(error, OperationalError | InterfaceError)
+    return isinstance(error, OSError | TimeoutError)
+
+
+def is_there_already(error: Exception) -> bool:
+    """Whether rows were refused because others with their keys are there."""
+    return isinstance(error, IntegrityError)
 
 
 class _Engines(Protocol):

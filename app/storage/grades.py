@@ -49,6 +49,16 @@ async def load_grade(db: Database, project_id: int, grade_id: int) -> StoredGrad
     return await db.read(lambda c: _load(c, project_id, grade_id))
 
 
+async def load_grades(db: Database, project_id: int, grade_ids: Sequence[int]) -> tuple[StoredGrade, ...]:
+    """Those of the grades that the project has, in the order asked, on one snapshot."""
+
+    def work(connection: Connection) -> tuple[StoredGrade, ...]:
+        found = (_load(connection, project_id, grade_id) for grade_id in grade_ids)
+        return tuple(grade for grade in found if grade is not None)
+
+    return await db.read(work)
+
+
 async def take_over_grades(db: Database, *, now: datetime, limit: int = 100) -> tuple[tuple[int, int], ...]:
     """Make unfinished grades of dead processes ours; returns (project id, grade id) of each.
 
@@ -61,7 +71,7 @@ async def take_over_grades(db: Database, *, now: datetime, limit: int = 100) -> 
         alive = processes.living(connection, now) | {db.process_id}
         abandoned = (
             select(grades.id, grades.project_id)
-            .where(grades.status == PENDING, grades.process_id.not_in(alive))
+            .where(grades.status == PENDING, grades.process_id.not_in(alive), grades.batch_id.is_(None))
             .order_by(grades.id)
             .limit(limit)
             .with_for_update(skip_locked=True)
@@ -97,7 +107,7 @@ def _load(connection: Connection, project_id: int, grade_id: int) -> StoredGrade
         assigned=assigned,
         item=_item(connection, row.item_id, answers),
         assignment=Assignment(int(row.seed), seats, json.loads(row.families)),
-        replies=_replies(connection, assigned),
+        replies=replies_of(connection, assigned, grade_id),
         status=GradeStatus(row.status),
         created_at=from_ms(row.created_at),
         finished_at=maybe_from_ms(row.finished_at),
@@ -177,13 +187,23 @@ def _seat(row: Any) -> Seat:
     )
 
 
-def _replies(connection: Connection, grade: AssignedGrade) -> dict[int, Reply]:
-    scores = _scores(connection, grade)
-    rows = connection.execute(select(tables.replies).where(tables.replies.c.grade_id == grade.id))
-    return {row.position: _reply(row, scores.get(row.position, ())) for row in rows}
+def replies_of(connection: Connection, grade: AssignedGrade, grade_id: int) -> dict[int, Reply]:
+    """Replies by position of the seats of ``grade_id``, whose answers are those of ``grade``."""
+    scores = _scores(connection, grade, grade_id)
+    rows = connection.execute(select(tables.replies).where(tables.replies.c.grade_id == grade_id)).all()
+    # Verdicts used once more stand where they were given.
+    sources = {row.from_grade_id for row in rows if row.from_grade_id is not None}
+    given = {source: _scores(connection, grade, source) for source in sources}
+    found = {}
+    for row in rows:
+        own = scores.get(row.position, ())
+        taken = given[row.from_grade_id].get(row.from_position, ()) if row.from_grade_id is not None else own
+        found[row.position] = _reply(row, taken)
+    return found
 
 
-def _scores(connection: Connection, grade: AssignedGrade) -> dict[int, tuple[Score, ...]]:
+def _scores(connection: Connection, grade: AssignedGrade, grade_id: int) -> dict[int, tuple[Score, ...]]:
+    """Scores by position of the seats of ``grade_id``, in the caller's order of answers of ``grade``."""
     names = {key: name for name, key in criterion_ids(grade.project_id, grade.rubric.rubric).items()}
     place = {answer.id: index for index, answer in enumerate(grade.answers)}
     pair = grade.rubric.rubric.kind is RubricKind.PAIRWISE
@@ -193,7 +213,7 @@ def _scores(connection: Connection, grade: AssignedGrade) -> dict[int, tuple[Sco
         select(
             verdicts.position, verdicts.criterion_id, verdicts.answer_id, verdicts.value, verdicts.expected
         )
-        .where(verdicts.grade_id == grade.id, verdicts.unscored == SCORED)
+        .where(verdicts.grade_id == grade_id, verdicts.unscored == SCORED)
         .order_by(verdicts.id)
     )
     found: dict[int, tuple[Score, ...]] = {}
@@ -215,6 +235,7 @@ def _reply(row: Any, scores: tuple[Score, ...]) -> Reply:
         usage=usage,
         latency_ms=row.latency_ms,
         cached=bool(row.cached),
+        reused_from=None if row.from_grade_id is None else (row.from_grade_id, row.from_position),
     )
 
 

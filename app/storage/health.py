@@ -1,5 +1,6 @@
 """How the judges have been doing lately: calls, failures, latency, cost."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -8,6 +9,7 @@ import numpy as np
 from sqlalchemy import Connection, func, select
 
 from app.domain.judging import JudgeVersion, UnscoredReason
+from app.storage.catalog import judge_version_id
 from app.storage.database import Database
 from app.storage.judge_versions import judge_of
 from app.storage.ledger import REASONS, SCORED
@@ -61,6 +63,30 @@ async def judge_health(
     return await db.read(read)
 
 
+async def typical_output(
+    db: Database, project_id: int, judges: Iterable[JudgeVersion], *, calls: int = 200
+) -> dict[JudgeVersion, float]:
+    """Tokens that a judge's scored replies took on average, over its last ``calls``; without any, it is left
+    out."""
+
+    def read(connection: Connection) -> dict[JudgeVersion, float]:
+        found = {}
+        for judge in judges:
+            recent = connection.execute(
+                select(replies.c.output_tokens, replies.c.attempts)
+                .where(replies.c.judge_version_id == judge_version_id(project_id, judge))
+                .where(replies.c.unscored == SCORED, replies.c.output_tokens > 0)
+                .order_by(replies.c.answered_at.desc())
+                .limit(calls)
+            ).all()
+            if recent:
+                attempts = sum(max(row.attempts, 1) for row in recent)
+                found[judge] = sum(row.output_tokens for row in recent) / attempts
+        return found
+
+    return await db.read(read)
+
+
 def _counts(connection: Connection, project_id: int) -> dict[int, tuple[int, int]]:
     missing = func.sum(tallies.c.verdicts).filter(tallies.c.unscored != SCORED)
     rows = connection.execute(
@@ -77,6 +103,7 @@ def _health(
     recent = connection.execute(
         select(replies.c.unscored, replies.c.latency_ms, replies.c.cost_usd, replies.c.answered_at)
         .where(replies.c.judge_version_id == row.id, replies.c.answered_at >= since)
+        .where(replies.c.from_grade_id.is_(None))  # no call was made for those
         .order_by(replies.c.answered_at.desc())
         .limit(most_calls)
     ).all()

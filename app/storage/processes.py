@@ -40,10 +40,11 @@ def living(connection: Connection, now: datetime) -> frozenset[int]:
     """
     silent_before = to_ms(now - SILENT_AFTER)
     rows = connection.execute(select(processes.c.id, processes.c.host, processes.c.pid, processes.c.seen_at))
-    return frozenset(row.id for row in rows if row.seen_at >= silent_before and not _gone(row.host, row.pid))
+    return frozenset(row.id for row in rows if row.seen_at >= silent_before and not gone(row.host, row.pid))
 
 
-def _gone(host: str, pid: int) -> bool:
+def gone(host: str, pid: int) -> bool:
+    """Whether a process of this machine does not run any more; of another machine nobody can tell."""
     if host != socket.gethostname() or pid == os.getpid():
         return False
     try:

@@ -53,6 +53,11 @@ async def set_policy(db: Database, project_id: int, policy: PanelPolicy) -> None
     await db.write(lambda c: c.execute(change).rowcount)
 
 
+def one_project(connection: Connection, project_id: int) -> Project:
+    """The project of that id, which must be there."""
+    return _project(connection.execute(select(projects).where(projects.c.id == project_id)).one())
+
+
 def _one(connection: Connection, condition: object) -> Project | None:
     row = connection.execute(select(projects).where(condition)).one_or_none()  # type: ignore[arg-type]
     return None if row is None else _project(row)

@@ -103,6 +103,37 @@ class Update(Insert):
         return str(compiled)
 
 
+@dataclass(frozen=True, eq=False, slots=True)
+class Add(Insert):
+    """How sums that are there grow: a row has what is added to each of ``columns`` but the last, its key.
+
+    The rows of one commit are added up first (`summed`), and taken in the order of keys.
+    """
+
+    def _compile(self, dialect: Dialect) -> str:
+        *added, key = self.columns
+        column = self.table.c
+        values = {name: column[name] + bindparam(f"by_{name}", type_=column[name].type) for name in added}
+        named = column[key] == bindparam(f"the_{key}", type_=column[key].type)
+        compiled = update(self.table).where(named).values(values).compile(dialect=dialect)
+        if tuple(compiled.positiontup or ()) != (*(f"by_{name}" for name in added), f"the_{key}"):
+            raise AssertionError(f"columns of {self.table.name} must be given in the table's order")
+        return str(compiled)
+
+
+def summed(_: Connection, rows: list[Row]) -> list[Row]:
+    """One row per key (the last value), its amounts added up; for `Add`."""
+    sums: dict[Any, list[Any]] = {}
+    for *amounts, key in rows:
+        held = sums.get(key)
+        if held is None:
+            sums[key] = amounts
+        else:
+            for place, amount in enumerate(amounts):
+                held[place] += amount
+    return [(*sums[key], key) for key in sorted(sums)]
+
+
 def _in_table_order(insert: Insert) -> Row:
     return tuple(insert.columns)
 

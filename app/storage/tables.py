@@ -231,6 +231,8 @@ grades = Table(
     Column("answered", Words),  # JSON: what was derived for the caller when the grade was finished
     _when("created_at"),
     _when("finished_at", nullable=True),
+    Column("batch_id", Id),  # null: not part of a batch
+    Index(None, "item_id"),
     Index(
         "ix_grades_unfinished",
         "process_id",
@@ -272,6 +274,9 @@ replies = Table(
     Column("attempts", Integer, nullable=False),
     Column("cached", Boolean, nullable=False),
     _when("answered_at"),
+    # The seat whose verdicts are used here once more; they are counted there, and nowhere else.
+    Column("from_grade_id", Id),
+    Column("from_position", SmallInteger),
     Index(None, "judge_version_id", "answered_at"),
     sqlite_with_rowid=False,
 )
@@ -536,4 +541,122 @@ callbacks = Table(
     _when("delivered_at", nullable=True),
     Column("last_error", Words),
     Index("ix_callbacks_due_at", "due_at"),
+)
+
+# --- bulk: batches, the workers that grade them, the money they may spend -------------------------
+
+batches = Table(
+    "batches",
+    metadata,
+    _id(),
+    _project(),
+    Column("name", Words),
+    Column("status", Words, nullable=False),
+    Column("stop_reason", Words),  # why it stands still, in words
+    Column("mode", Words, nullable=False),  # live, or batch: by the providers' batch endpoints
+    Column("reuse", Words, nullable=False),  # never, same_project
+    Column("options", Words, nullable=False),  # JSON: rubric versions by name, and what else was asked
+    Column("estimate", Words, nullable=False),  # JSON
+    Column("items", BigInteger, nullable=False),
+    Column("seats", BigInteger, nullable=False),  # drawn at first, over all items
+    Column("chunks", Integer, nullable=False),
+    Column("round", Integer, nullable=False),  # how often chunks were handed to the engine
+    Column("process_id", BigInteger, nullable=False),  # who reads its lines, while it is being checked
+    _when("created_at"),
+    _when("started_at", nullable=True),
+    _when("finished_at", nullable=True),
+    Index(None, "project_id", "id"),
+    Index(None, "status"),
+)
+
+# What one workflow of the engine grades. ``claim`` is a number that changes with every worker that takes
+# the chunk: who holds another may neither call nor record.
+batch_chunks = Table(
+    "batch_chunks",
+    metadata,
+    _id(),  # content id of (batch, number)
+    _project(),
+    _key("batches", "batch_id"),
+    Column("number", Integer, nullable=False),
+    Column("first", Integer, nullable=False),  # number of its first item within the batch
+    Column("items", Integer, nullable=False),
+    Column("requests", LargeBinary),  # zlib of one JSON document per line; null: forgotten
+    Column("done", Boolean, nullable=False),
+    Column("round", Integer, nullable=False),  # 0: not with the engine
+    Column("process_id", BigInteger),
+    Column("claim", BigInteger),
+    Column("complete", Integer, nullable=False),
+    Column("partial", Integer, nullable=False),
+    Column("failed", Integer, nullable=False),
+    Column("calls", BigInteger, nullable=False),  # attempts, retries included
+    Column("reused", Integer, nullable=False),  # seats that took an earlier verdict
+    UniqueConstraint("batch_id", "number"),
+    Index(
+        "ix_batch_chunks_open",
+        "batch_id",
+        "number",
+        sqlite_where=text("NOT done"),
+        postgresql_where=text("NOT done"),
+    ),
+)
+
+# Items whose assignment is on record, with their newest grade; or why there can be none.
+batch_items = Table(
+    "batch_items",
+    metadata,
+    _key("batches", "batch_id", primary_key=True, autoincrement=False),
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("project_id", Id, nullable=False),
+    Column("line", Integer, nullable=False),  # in the caller's file, from 1
+    _key("grades", "grade_id", nullable=True),
+    Column("problem", Words),
+    sqlite_with_rowid=False,
+)
+
+# Dollars: of a batch (id of the batch), of a project's day (content id), and the limit that a project's
+# days have (kind ``daily``). Held is set aside by workers for calls under way; suspect is what the calls of
+# a worker that died may have cost.
+budgets = Table(
+    "budgets",
+    metadata,
+    _id(),
+    _project(),
+    Column("kind", Words, nullable=False),  # batch, day, daily
+    Column("day", Integer),  # days since 1970
+    Column("limit_usd", Double),  # null: none
+    Column("spent_usd", Double, nullable=False),
+    Column("held_usd", Double, nullable=False),
+    Column("suspect_usd", Double, nullable=False),
+    Index(None, "project_id", "kind"),
+)
+
+# What a worker holds of a batch's and a day's budget.
+purses = Table(
+    "purses",
+    metadata,
+    _id(),  # content id of (process, batch, day)
+    _project(),
+    Column("process_id", BigInteger, nullable=False),
+    _key("batches", "batch_id"),
+    _key("budgets", "day_budget_id"),
+    Column("held_usd", Double, nullable=False),
+    Index(None, "process_id"),
+)
+
+# Workers that live. One that was silent for too long is taken over: its row goes, and with it its claims.
+workers = Table(
+    "workers",
+    metadata,
+    Column("process_id", Id, primary_key=True, autoincrement=False),
+    Column("host", Words, nullable=False),
+    Column("pid", Integer, nullable=False),
+    Column("status", Words, nullable=False),  # working, draining
+    Column("places", Integer, nullable=False),
+    Column("in_flight", Integer, nullable=False),
+    Column("chunks", Integer, nullable=False),
+    Column("calls", BigInteger, nullable=False),
+    _when("started_at"),
+    _when("seen_at"),  # by the database's clock
+    Column("taken_by", BigInteger),
+    _when("taken_at", nullable=True),
 )

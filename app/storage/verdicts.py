@@ -48,7 +48,7 @@ async def record_replies(
     A seat's verdicts are one row per criterion and answer (one per criterion for a pair); where the
     reply has no score for one, that row is unscored. A second reply of a seat is an IntegrityError.
     """
-    await db.submit(_reply_rows(grade, replies, now))
+    await db.submit(reply_rows(grade, replies, now))
 
 
 async def record_outcome(
@@ -65,13 +65,18 @@ async def record_outcome(
 
     ``callback`` says that the grade has one, which becomes due.
     """
-    rows = _reply_rows(grade, replies, now)
-    at = to_ms(now)
-    text = None if answered is None else json.dumps(answered)
-    rows[_CLOSE] = [(status.value, text, at, grade.id)]
+    rows = reply_rows(grade, replies, now) | closing_rows(grade, status, now, answered)
     if callback:
-        rows[_CALL] = [(at, grade.id)]
+        rows[_CALL] = [(to_ms(now), grade.id)]
     await db.submit(rows)
+
+
+def closing_rows(
+    grade: AssignedGrade, status: GradeStatus, now: datetime, answered: Mapping[str, Any] | None
+) -> dict[Insert, list[Row]]:
+    """Rows that close a pending grade, with what was derived for the caller."""
+    text = None if answered is None else json.dumps(answered)
+    return {_CLOSE: [(status.value, text, to_ms(now), grade.id)]}
 
 
 async def finish_grade(
@@ -104,13 +109,16 @@ async def finish_grade(
     return await db.write(finish)
 
 
-def _reply_rows(
+def reply_rows(
     grade: AssignedGrade, replies: Sequence[tuple[Seat, Reply]], now: datetime
 ) -> dict[Insert, list[Row]]:
+    """Rows of replies and of their verdicts, for one submission (see `record_replies`)."""
     rows: dict[Insert, list[Row]] = {REPLIES: [], VERDICTS: [], TALLIES: []}
     at = to_ms(now)
     for seat, reply in replies:
         rows[REPLIES].append(_reply_row(grade, seat, reply, at))
+        if reply.reused_from is not None:  # counted where it was given
+            continue
         for verdict, tally in _verdict_rows(grade, seat, reply, at):
             rows[VERDICTS].append(verdict)
             rows[TALLIES].append(tally)
@@ -135,6 +143,7 @@ def _reply_row(grade: AssignedGrade, seat: Seat, reply: Reply, at: int) -> Row:
         usage.attempts,
         reply.cached,
         at,
+        *(reply.reused_from or (None, None)),
     )
 
 

@@ -11,6 +11,7 @@ from app.access.idempotency import Answers
 from app.web.api import (
     anchors,
     audits,
+    batches,
     bias,
     calibrations,
     comparisons,
@@ -35,6 +36,7 @@ from app.web.services import Services
 
 ROUTERS: tuple[APIRouter, ...] = (
     grade.router,
+    batches.router,
     rubrics.router,
     anchors.router,
     audits.router,
@@ -50,6 +52,7 @@ ROUTERS: tuple[APIRouter, ...] = (
 )
 
 UPLOADS = ("/anchors", "/verdicts", "/audits", "/ui/")  # paths that take files
+UPLOADS = ("/anchors", "/verdicts", "/batches", "/ui/")  # paths that take files
 
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
 

@@ -11,6 +11,7 @@ from app.anchoring.drafts import Drafts
 from app.anchoring.imports import Imports
 from app.anchoring.ingest import Anchors
 from app.auditing.audits import Audits
+from app.batches.batches import Batches
 from app.calibration.runner import CalibrationRunner
 from app.grading.grade import Grading
 from app.grading.rubrics import Rubrics
@@ -33,6 +34,7 @@ class Services:
     roster: Roster
     keys: KeyRing
     grading: Grading
+    batches: Batches
     rubrics: Rubrics
     drafts: Drafts
     anchors: Anchors

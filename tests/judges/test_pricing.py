@@ -45,5 +45,5 @@ def test_a_free_judge_costs_nothing():
 
 
 def test_the_worst_case_takes_the_most_output_and_a_token_for_each_character():
-    worst = worst_cost_usd(PLAIN, prompt_chars=4000, max_output_tokens=800)
+    worst = worst_cost_usd(PLAIN, prompt_bytes=4000, max_output_tokens=800)
     assert worst == pytest.approx((4000 * 2.0 + 800 * 10.0) / 1e6)

@@ -14,7 +14,7 @@ from app.domain.judging import JudgeVersion, Reply, Score, Unscored, UnscoredRea
 from app.domain.problems import BadInput, Problem
 from app.domain.rubrics import Criterion, RubricKind
 from app.judges.config import JudgeConfig
-from app.judges.judge import Question
+from app.judges.judge import Permit, Question
 
 _PARAMS = ("file", "judge", "judge_params")
 _PREFERENCES = {"a": 1.0, "b": -1.0, "tie": 0.0}
@@ -51,8 +51,18 @@ class RecordedJudge:
         """The identity under which the same verdicts are imported."""
         return self._version
 
-    async def judge(self, question: Question, *, deadline: float, max_cost_usd: float | None = None) -> Reply:
+    async def judge(
+        self,
+        question: Question,
+        *,
+        deadline: float,
+        max_cost_usd: float | None = None,
+        permit: Permit | None = None,
+    ) -> Reply:
         """The recorded verdict on every criterion and answer, or why there is none."""
+        if permit is not None:
+            await permit.begin(0.0)
+            permit.ended(0.0, 0.0)
         scores: list[Score] = []
         for criterion in question.rubric.criteria:
             for answer, systems in _lookups(question):

@@ -7,7 +7,7 @@ from app.domain.judging import JudgeVersion, Reply, Score, Unscored, UnscoredRea
 from app.domain.problems import BadInput, Problem
 from app.domain.rubrics import Criterion, RubricKind
 from app.judges.config import JudgeConfig
-from app.judges.judge import Question
+from app.judges.judge import Permit, Question
 from app.judges.latent_quality import normal, uniform
 from app.judges.planted_effects import (
     Effects,
@@ -55,8 +55,18 @@ class SimulatedJudge:
         """Always marked as simulated."""
         return self._version
 
-    async def judge(self, question: Question, *, deadline: float, max_cost_usd: float | None = None) -> Reply:
+    async def judge(
+        self,
+        question: Question,
+        *,
+        deadline: float,
+        max_cost_usd: float | None = None,
+        permit: Permit | None = None,
+    ) -> Reply:
         """Answer as the effects say; late only if ``latency_ms`` is set, and then never past the deadline."""
+        if permit is not None:
+            await permit.begin(0.0)
+            permit.ended(0.0, 0.0)
         latency = self.effects.latency_ms
         if latency:
             left = deadline - asyncio.get_running_loop().time()

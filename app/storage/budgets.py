@@ -1,0 +1,180 @@
+"""Dollars: what batches and days may spend, what is set aside, what is spent.
+
+Workers set money aside before a call may cost it (`hold`), and what a reply cost moves from held to spent in
+the transaction that records the reply (`spend_rows`): whatever dies, spent, held and suspect together never
+pass a limit.
+"""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+from sqlalchemy import Connection, delete, func, insert, or_, select, update
+from sqlalchemy.engine import Row as SqlRow
+
+from app.domain.batches import Spending
+from app.domain.ids import content_id
+from app.storage.database import Database
+from app.storage.statements import Add, Row, summed
+from app.storage.tables import budgets, purses
+from app.storage.writer import Rows
+
+BATCH, DAY, DAILY = "batch", "day", "daily"
+
+_SPEND = Add(budgets, ("spent_usd", "held_usd", "id"), prepare=summed)
+_PURSE = Add(purses, ("held_usd", "id"), prepare=summed)
+
+
+def day_of(now: datetime) -> int:
+    """Days since 1970, UTC."""
+    return int(now.astimezone(UTC).timestamp() // 86_400)
+
+
+def day_budget_id(project_id: int, day: int) -> int:
+    """The id of a project's budget of one day."""
+    return content_id(project_id, "budget of the day", day)
+
+
+def purse_id(process_id: int, batch_id: int, day: int) -> int:
+    """The id of what a worker holds of a batch on one day."""
+    return content_id("purse", process_id, batch_id, day)
+
+
+def _daily_id(project_id: int) -> int:
+    return content_id(project_id, "budget of every day")
+
+
+def open_budget(
+    connection: Connection, budget_id: int, project_id: int, kind: str, limit: float | None, day: int | None
+) -> None:
+    """Put a budget on record unless it is there."""
+    if connection.execute(select(budgets.c.id).where(budgets.c.id == budget_id)).first() is None:
+        values = {"id": budget_id, "project_id": project_id, "kind": kind, "day": day, "limit_usd": limit}
+        connection.execute(insert(budgets).values(**values, spent_usd=0.0, held_usd=0.0, suspect_usd=0.0))
+
+
+async def hold(
+    db: Database, project_id: int, batch_id: int, day: int, amounts: Sequence[float]
+) -> tuple[float, str | None]:
+    """Set aside the first of ``amounts`` (largest first) that both the batch and the day have left.
+
+    Returns it and None; or 0 and the kind of budget, `BATCH` or `DAY`, that has not even the last.
+    """
+    today = day_budget_id(project_id, day)
+    purse = purse_id(db.process_id, batch_id, day)
+
+    def work(connection: Connection) -> tuple[float, str | None]:
+        limit = _daily_limit(connection, project_id)
+        open_budget(connection, today, project_id, DAY, limit, day)
+        lacking = BATCH
+        for amount in amounts:
+            if not _take(connection, batch_id, amount):
+                lacking = BATCH
+                continue
+            if _take(connection, today, amount):
+                _fill_purse(connection, purse, project_id, batch_id, today, db.process_id, amount)
+                return amount, None
+            _take(connection, batch_id, -amount)
+            lacking = DAY
+        return 0.0, lacking
+
+    return await db.write(work)
+
+
+async def give_back(db: Database, project_id: int, batch_id: int, day: int, amount: float) -> None:
+    """Return what is held and not needed."""
+    if amount > 0:
+        rows = spend_rows(project_id, batch_id, day, db.process_id, spent=0.0, held=amount)
+        await db.submit(rows)
+
+
+def spend_rows(
+    project_id: int, batch_id: int, day: int, process_id: int, *, spent: float, held: float
+) -> Rows:
+    """Rows that book ``spent`` dollars and take ``held`` from what the worker holds."""
+    return {
+        _SPEND: [(spent, -held, batch_id), (spent, -held, day_budget_id(project_id, day))],
+        _PURSE: [(-held, purse_id(process_id, batch_id, day))],
+    }
+
+
+def suspect(connection: Connection, process_id: int) -> float:
+    """What a dead worker held may have been spent: it stays out of reach. Returns how much."""
+    found = connection.execute(
+        select(purses).where(purses.c.process_id == process_id).order_by(purses.c.id).with_for_update()
+    ).all()
+    total = 0.0
+    for purse in found:
+        held = max(0.0, purse.held_usd)
+        total += held
+        for budget in (purse.batch_id, purse.day_budget_id):
+            change = update(budgets).where(budgets.c.id == budget)
+            values = {"held_usd": budgets.c.held_usd - held, "suspect_usd": budgets.c.suspect_usd + held}
+            connection.execute(change.values(**values))
+        connection.execute(delete(purses).where(purses.c.id == purse.id))
+    return total
+
+
+def spending(row: SqlRow[tuple[object, ...]] | None) -> Spending:
+    """A budget's row in the words of the domain."""
+    if row is None:
+        return Spending()
+    # Sums of many small amounts may end a hair below zero.
+    held = max(0.0, row.held_usd) if abs(row.held_usd) > 1e-12 else 0.0
+    return Spending(row.limit_usd, row.spent_usd, held, row.suspect_usd)
+
+
+async def set_daily_limit(db: Database, project_id: int, limit: float | None, *, now: datetime) -> None:
+    """What each of the project's days may cost, today included; None: no limit."""
+
+    def work(connection: Connection) -> None:
+        open_budget(connection, _daily_id(project_id), project_id, DAILY, limit, None)
+        days = [_daily_id(project_id), day_budget_id(project_id, day_of(now))]
+        connection.execute(update(budgets).where(budgets.c.id.in_(days)).values(limit_usd=limit))
+
+    await db.write(work)
+
+
+async def spending_of_day(db: Database, project_id: int, *, now: datetime) -> Spending:
+    """What the project's batches spent today (UTC), and the limit there is."""
+    today = day_budget_id(project_id, day_of(now))
+
+    def work(connection: Connection) -> Spending:
+        row = connection.execute(select(budgets).where(budgets.c.id == today)).one_or_none()
+        return spending(row) if row else Spending(_daily_limit(connection, project_id))
+
+    return await db.read(work)
+
+
+def raise_limit(connection: Connection, budget_id: int, by: float) -> None:
+    """Top up a budget; one without a limit stays without."""
+    change = update(budgets).where(budgets.c.id == budget_id, budgets.c.limit_usd.is_not(None))
+    connection.execute(change.values(limit_usd=budgets.c.limit_usd + by))
+
+
+def _daily_limit(connection: Connection, project_id: int) -> float | None:
+    query = select(budgets.c.limit_usd).where(budgets.c.id == _daily_id(project_id))
+    return connection.execute(query).scalar_one_or_none()
+
+
+def _take(connection: Connection, budget_id: int, amount: float) -> bool:
+    b = budgets.c
+    fits = b.spent_usd + b.suspect_usd + b.held_usd + amount <= func.coalesce(b.limit_usd, 1e300)
+    enough = or_(b.limit_usd.is_(None), fits) if amount > 0 else b.id.is_not(None)
+    change = update(budgets).where(b.id == budget_id, enough).values(held_usd=b.held_usd + amount)
+    return connection.execute(change).rowcount == 1
+
+
+def _fill_purse(
+    connection: Connection,
+    purse: int,
+    project_id: int,
+    batch_id: int,
+    today: int,
+    process_id: int,
+    amount: float,
+) -> None:
+    add = update(purses).where(purses.c.id == purse).values(held_usd=purses.c.held_usd + amount)
+    if connection.execute(add).rowcount == 0:
+        row: Row = (purse, project_id, process_id, batch_id, today, amount)
+        names = ("id", "project_id", "process_id", "batch_id", "day_budget_id", "held_usd")
+        connection.execute(insert(purses).values(**dict(zip(names, row, strict=True))))

@@ -1,0 +1,444 @@
+"""Bulk grading: /batches, the day's budget, the workers."""
+
+from collections.abc import AsyncIterator, Sequence
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+import orjson
+from fastapi import APIRouter, Path, Query, Request
+from pydantic import Field, ValidationError
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+from starlette.responses import Response, StreamingResponse
+
+from app.access.keys import Caller
+from app.batches.batches import Batches
+from app.batches.checking import Line
+from app.domain.batches import Batch, BatchMode, BatchOptions, BatchStatus, Reuse, Spending
+from app.domain.ids import read_id, show_id
+from app.domain.problems import Problem
+from app.domain.projects import Scope
+from app.web.api.grade import GradeIn
+from app.web.callers import needs
+from app.web.errors import documented, problem_of
+from app.web.fields import Answered, Body, JsonResponse, Name
+from app.web.paging import Page, Paging
+from app.web.services import Served, Services
+from app.web.shown_grade import shown
+
+router = APIRouter(tags=["batches"])
+
+Reader = Annotated[Caller, needs(Scope.READ, Scope.GRADE)]
+Grader = Annotated[Caller, needs(Scope.GRADE)]
+Admin = Annotated[Caller, needs(Scope.ADMIN)]
+BatchId = Annotated[str, Path(description="Id of the batch.", examples=["b_0c5mtzk3q8v1a"])]
+Status = Literal["checking", "running", "paused", "out_of_budget", "done", "decided", "cancelled"]
+
+_JSONL = ("application/x-ndjson", "application/jsonl", "application/x-jsonlines", "text/plain")
+_BLOCK = 200  # lines that are read and checked in one go
+_LONGEST_LINE = 16_000_000  # bytes
+_NOT_IN_BATCHES = ("wait", "callback_url")
+
+
+class EstimateOut(Answered):
+    """What a batch will probably cost, in US dollars."""
+
+    seats: int = Field(description="Judge calls, if none fails.", examples=[30000])
+    expected_usd: float = Field(description="The most likely sum.", examples=[41.5])
+    low_usd: float = Field(description="Low end of the range.", examples=[29.1])
+    high_usd: float = Field(description="High end of the range; no bound.", examples=[74.7])
+
+
+class SpendingOut(Answered):
+    """A budget and what became of it, in US dollars."""
+
+    limit_usd: float | None = Field(description="What may be spent; null: no limit.", examples=[74.7])
+    spent_usd: float = Field(description="Spent, retries included.", examples=[12.25])
+    held_usd: float = Field(description="Set aside for calls under way.", examples=[0.31])
+    suspect_usd: float = Field(
+        description="What calls of workers that died may have cost at most.", examples=[0.0]
+    )
+    left_usd: float | None = Field(description="What is left; null: no limit.", examples=[62.14])
+
+
+class CountsOut(Answered):
+    """How far a batch is."""
+
+    complete: int = Field(description="Items graded by a whole panel.", examples=[9000])
+    partial: int = Field(description="Items graded by some of their seats.", examples=[12])
+    failed: int = Field(description="Items without any verdict.", examples=[3])
+    left: int = Field(description="Items still to be graded.", examples=[985])
+    calls: int = Field(description="Judge calls recorded, retries included.", examples=[27090])
+    reused: int = Field(description="Seats that took an earlier verdict.", examples=[0])
+
+
+class BatchOut(Answered):
+    """A batch as it stands."""
+
+    batch_id: str = Field(description="Id of the batch.", examples=["b_0c5mtzk3q8v1a"])
+    name: str | None = Field(description="The caller's name for it.", examples=["release 7"])
+    status: Status = Field(description="Where it stands.", examples=["running"])
+    stop_reason: str | None = Field(description="Why it stands still.", examples=[None])
+    mode: Literal["live", "batch"] = Field(description="How judges are called.", examples=["live"])
+    reuse: Literal["never", "same_project"] = Field(
+        description="Whether earlier verdicts are used again.", examples=["never"]
+    )
+    items: int = Field(description="Requests in it.", examples=[10000])
+    counts: CountsOut = Field(description="How far it is.", examples=[{}])
+    estimate: EstimateOut = Field(description="What it was thought to cost at first.", examples=[{}])
+    budget: SpendingOut = Field(description="Its own budget.", examples=[{}])
+    rate_per_s: float | None = Field(description="Items settled per second so far.", examples=[31.5])
+    left_s: float | None = Field(description="Seconds left at that rate.", examples=[31.3])
+    cost_left_usd: float | None = Field(
+        description="What the items left will probably cost, at what items cost so far.", examples=[4.1]
+    )
+    created_at: datetime = Field(description="When it was sent.", examples=["2026-11-22T10:00:00Z"])
+    started_at: datetime | None = Field(
+        description="When its lines were checked.", examples=["2026-11-22T10:00:01Z"]
+    )
+    finished_at: datetime | None = Field(description="When it ended.", examples=[None])
+    warnings: list[str] = Field(description="What to know of it.", examples=[[]])
+
+
+class CheckedOut(Answered):
+    """A file that could be a batch: nothing was begun."""
+
+    items: int = Field(description="Requests in it.", examples=[10000])
+    estimate: EstimateOut = Field(description="What it would cost.", examples=[{}])
+
+
+class RetriedOut(Answered):
+    """What is tried again."""
+
+    retried: int = Field(description="Items that are graded anew.", examples=[3])
+    batch: BatchOut = Field(description="The batch.", examples=[{}])
+
+
+class WorkerOut(Answered):
+    """A worker that lives."""
+
+    host: str = Field(description="Its machine.", examples=["grader-1"])
+    pid: int = Field(description="Its process.", examples=[4711])
+    status: Literal["working", "draining"] = Field(
+        description="Whether it begins calls.", examples=["working"]
+    )
+    places: int = Field(description="Calls it may have under way.", examples=[128])
+    in_flight: int = Field(description="Calls under way.", examples=[120])
+    chunks: int = Field(description="Chunks of batches it works on.", examples=[2])
+    calls: int = Field(description="Calls made since it started.", examples=[51234])
+    started_at: datetime = Field(description="When it started.", examples=["2026-11-22T10:00:00Z"])
+    seen_at: datetime = Field(description="Its last sign of life.", examples=["2026-11-22T10:05:00Z"])
+
+
+class ResumeIn(Body):
+    """How to go on."""
+
+    top_up_usd: float = Field(
+        0, ge=0, le=1_000_000, description="Added to the budget, in US dollars.", examples=[10]
+    )
+
+
+class RetryIn(Body):
+    """What to try again."""
+
+    partial: bool = Field(False, description="Also grades that are only partial.", examples=[False])
+
+
+class DailyBudgetIn(Body):
+    """The most that a project's batches may cost in a day (UTC)."""
+
+    daily_usd: float | None = Field(
+        ge=0, le=1_000_000_000, description="US dollars a day; null: no limit.", examples=[100]
+    )
+
+
+class DailyBudgetOut(Answered):
+    """The budget of the day (UTC)."""
+
+    today: SpendingOut = Field(description="What batches spent today.", examples=[{}])
+
+
+@router.post(
+    "/batches",
+    status_code=202,
+    response_model=BatchOut,
+    summary="Grade many items",
+    openapi_extra={
+        "requestBody": {
+            "required": True,
+            "description": "One request of POST /grade per line, without `wait` and `callback_url`.",
+            "content": {"application/x-ndjson": {"schema": {"type": "string"}}},
+        }
+    },
+    responses={
+        200: {"model": CheckedOut, "description": "Only checked (`dry_run`)"},
+        **documented(400, 413, 415, 422),
+    },
+)
+async def create_batch(
+    request: Request,
+    caller: Grader,
+    services: Served,
+    name: Annotated[Name | None, Query(description="Your name for it.", examples=["release 7"])] = None,
+    rubric: Annotated[
+        Name | None, Query(description="For lines that name none.", examples=["helpfulness"])
+    ] = None,
+    budget_usd: Annotated[
+        float | None,
+        Query(
+            ge=0,
+            le=1_000_000_000,
+            allow_inf_nan=False,
+            description="The most it may cost; by default the high end of the estimate.",
+            examples=[50],
+        ),
+    ] = None,
+    reuse: Annotated[
+        Literal["never", "same_project"],
+        Query(
+            description="Whether seats may take verdicts that the same judge version gave in this project on "
+            "the same texts in the same order. They are marked, and never counted as repeats.",
+            examples=["never"],
+        ),
+    ] = "never",
+    dry_run: Annotated[
+        bool, Query(description="Only check the lines and estimate.", examples=[False])
+    ] = False,
+) -> Response:
+    """Every line is checked before anything is paid; one bad line refuses the file, all are named."""
+    lines = _read_lines(request, rubric)
+    if dry_run:
+        items, estimate = await services.batches.check(caller.project, lines)
+        return JsonResponse(orjson.dumps({"items": items, "estimate": estimate}))
+    options = BatchOptions(mode=BatchMode.LIVE, reuse=Reuse(reuse))
+    batch = await services.batches.create(caller.project, lines, options, name=name, budget_usd=budget_usd)
+    url = f"{services.public_url or str(request.base_url).rstrip('/')}/batches/{show_id('b', batch.id)}"
+    return JsonResponse(orjson.dumps(await _shown(services, batch)), 202, {"Location": url})
+
+
+@router.get("/batches", summary="Batches, newest first", responses=documented(422))
+async def list_batches(
+    caller: Reader,
+    services: Served,
+    paging: Paging,
+    status: Annotated[Status | None, Query(description="Only these.", examples=["running"])] = None,
+) -> Page[BatchOut]:
+    """Those of the project."""
+    wanted = () if status is None else (BatchStatus(status),)
+    page = await services.batches.list(
+        caller.project, status=wanted, limit=paging.limit, cursor=paging.cursor
+    )
+    items = [BatchOut(**await _shown(services, batch)) for batch in page.items]
+    return Page(items=items, next_cursor=page.next_cursor)
+
+
+@router.get(
+    "/batches/{batch_id}", response_model=BatchOut, summary="A batch as it stands", responses=documented(404)
+)
+async def read_batch(batch_id: BatchId, caller: Reader, services: Served) -> Response:
+    """With counts, cost, rate and time left."""
+    return await _answer(services, await services.batches.get(caller.project, read_id("b", batch_id)))
+
+
+@router.get(
+    "/batches/{batch_id}/results",
+    summary="The grades of a batch",
+    response_class=StreamingResponse,
+    responses={
+        200: {
+            "description": "One document per graded item, in the order of the file: `line`, and `grade` or "
+            "`problem`",
+            "content": {"application/x-ndjson": {"schema": {"type": "string"}}},
+        },
+        **documented(404, 422),
+    },
+)
+async def batch_results(
+    batch_id: BatchId,
+    caller: Reader,
+    services: Served,
+    after: Annotated[int, Query(ge=-1, description="Only items after this `number`.", examples=[-1])] = -1,
+) -> StreamingResponse:
+    """Also while it runs: items that are not settled yet are left out."""
+    batch = await services.batches.get(caller.project, read_id("b", batch_id))
+    return StreamingResponse(
+        _results(services.batches, caller, batch.id, after), media_type="application/x-ndjson"
+    )
+
+
+@router.delete(
+    "/batches/{batch_id}", response_model=BatchOut, summary="Cancel a batch", responses=documented(404, 409)
+)
+async def cancel_batch(batch_id: BatchId, caller: Grader, services: Served) -> Response:
+    """What is graded stays; calls under way are recorded."""
+    return await _answer(services, await services.batches.cancel(caller.project, read_id("b", batch_id)))
+
+
+@router.post(
+    "/batches/{batch_id}/pause",
+    response_model=BatchOut,
+    summary="Pause a batch",
+    responses=documented(404, 409),
+)
+async def pause_batch(batch_id: BatchId, caller: Grader, services: Served) -> Response:
+    """No further call begins; calls under way are recorded."""
+    return await _answer(services, await services.batches.pause(caller.project, read_id("b", batch_id)))
+
+
+@router.post(
+    "/batches/{batch_id}/resume",
+    response_model=BatchOut,
+    summary="Go on with a batch",
+    responses=documented(400, 404, 409, 413, 415, 422),
+)
+async def resume_batch(
+    batch_id: BatchId, caller: Grader, services: Served, body: ResumeIn | None = None
+) -> Response:
+    """One that was paused or ran out of its budget; with `top_up_usd` its budget is raised first."""
+    top_up = body.top_up_usd if body else 0.0
+    found = await services.batches.resume(caller.project, read_id("b", batch_id), top_up_usd=top_up)
+    return await _answer(services, found)
+
+
+@router.post(
+    "/batches/{batch_id}/retry-failed",
+    response_model=RetriedOut,
+    summary="Grade failed items anew",
+    responses=documented(400, 404, 409, 413, 415, 422),
+)
+async def retry_failed(
+    batch_id: BatchId, caller: Grader, services: Served, body: RetryIn | None = None
+) -> Response:
+    """By a new panel; the failed grades stay on record."""
+    found, count = await services.batches.retry_failed(
+        caller.project, read_id("b", batch_id), partial=bool(body and body.partial)
+    )
+    return JsonResponse(orjson.dumps({"retried": count, "batch": await _shown(services, found)}))
+
+
+@router.get("/budget", summary="The budget of the day", responses=documented())
+async def get_budget(caller: Reader, services: Served) -> DailyBudgetOut:
+    """Of the project's batches, in UTC days."""
+    return DailyBudgetOut(today=_spending(await services.batches.today(caller.project)))
+
+
+@router.put("/budget", summary="Limit what a day may cost", responses=documented(400, 413, 415, 422))
+async def put_budget(body: DailyBudgetIn, caller: Admin, services: Served) -> DailyBudgetOut:
+    """A batch that would pass the limit stops, and goes on when the next day begins."""
+    found = await services.batches.set_daily_budget(caller.project, body.daily_usd)
+    return DailyBudgetOut(today=_spending(found))
+
+
+@router.get("/workers", summary="Workers that live", responses=documented())
+async def list_workers(caller: Reader, services: Served) -> list[WorkerOut]:
+    """Without any, batches wait: start `venire worker`."""
+    found = await services.batches.workers()
+    return [WorkerOut(**{name: getattr(one, name) for name in WorkerOut.model_fields}) for one in found]
+
+
+async def _answer(services: Services, batch: Batch) -> Response:
+    return JsonResponse(orjson.dumps(await _shown(services, batch)))
+
+
+async def _shown(services: Services, batch: Batch) -> dict[str, Any]:
+    """The batch as documented by `BatchOut`."""
+    counts, spending = batch.counts, batch.spending
+    left = batch.items - counts.settled
+    pace = services.batches.pace(batch)
+    return {
+        "batch_id": show_id("b", batch.id),
+        "name": batch.name,
+        "status": batch.status.value,
+        "stop_reason": batch.stop_reason,
+        "mode": batch.options.mode.value,
+        "reuse": batch.options.reuse.value,
+        "items": batch.items,
+        "counts": {
+            "complete": counts.complete,
+            "partial": counts.partial,
+            "failed": counts.failed,
+            "left": left,
+            "calls": counts.calls,
+            "reused": counts.reused,
+        },
+        "estimate": {
+            "seats": batch.estimate.seats,
+            "expected_usd": round(batch.estimate.expected_usd, 9),
+            "low_usd": round(batch.estimate.low_usd, 9),
+            "high_usd": round(batch.estimate.high_usd, 9),
+        },
+        "budget": _spending(spending).model_dump(),
+        "rate_per_s": pace.rate_per_s,
+        "left_s": pace.left_s,
+        "cost_left_usd": pace.cost_left_usd,
+        "created_at": batch.created_at,
+        "started_at": batch.started_at,
+        "finished_at": batch.finished_at,
+        "warnings": await services.batches.warnings(batch),
+    }
+
+
+def _spending(spending: Spending) -> SpendingOut:
+    left = spending.left_usd
+    return SpendingOut(
+        limit_usd=spending.limit_usd,
+        spent_usd=round(spending.spent_usd, 9),
+        held_usd=round(spending.held_usd, 9),
+        suspect_usd=round(spending.suspect_usd, 9),
+        left_usd=None if left is None else round(left, 9),
+    )
+
+
+async def _results(use: Batches, caller: Caller, batch_id: int, after: int) -> AsyncIterator[bytes]:
+    async for one, grade in use.results(caller.project, batch_id, after=after):
+        document: dict[str, Any] = {"number": one.number, "line": one.line}
+        document |= {"problem": one.problem} if grade is None else {"grade": shown(grade)}
+        yield orjson.dumps(document) + b"\n"
+
+
+async def _read_lines(request: Request, rubric: str | None) -> AsyncIterator[Sequence[Line]]:
+    """The body's lines in blocks, each checked for its form in a thread."""
+    given = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if given not in _JSONL:
+        raise HTTPException(415, f"send {_JSONL[0]}, not {given or 'a body without a content type'}")
+    held, number = b"", 0
+    block: list[tuple[int, bytes]] = []
+    async for part in request.stream():
+        *whole, held = (held + part).split(b"\n")
+        if len(held) > _LONGEST_LINE:
+            raise HTTPException(413, f"line {number + len(whole) + 1} is longer than 16 MB")
+        for line in whole:
+            number += 1
+            if line.strip():
+                block.append((number, line))
+            if len(block) >= _BLOCK:
+                full, block = block, []
+                yield await run_in_threadpool(_parse, full, rubric)
+    if held.strip():
+        block.append((number + 1, held))
+    if block:
+        yield await run_in_threadpool(_parse, block, rubric)
+
+
+def _parse(lines: Sequence[tuple[int, bytes]], rubric: str | None) -> list[Line]:
+    return [(number, _request(raw, rubric)) for number, raw in lines]
+
+
+def _request(raw: bytes, rubric: str | None) -> Any:
+    """The request of a line, or everything that is wrong with its form."""
+    try:
+        if rubric is None:
+            body = GradeIn.model_validate_json(raw)
+        else:
+            given = orjson.loads(raw)
+            if isinstance(given, dict):
+                given.setdefault("rubric", rubric)
+            body = GradeIn.model_validate(given)
+    except ValidationError as error:
+        return [problem_of(one) for one in error.errors(include_url=False)]
+    except ValueError as error:
+        return [Problem(f"not JSON: {error}")]
+    unfit = [name for name in _NOT_IN_BATCHES if name in body.model_fields_set]
+    if unfit:
+        return [Problem("a request of a batch has no such field", path=name) for name in unfit]
+    return body.request()
