@@ -24,7 +24,8 @@ ENV PATH=/opt/venire/.venv/bin:$PATH \
     PYTHONUNBUFFERED=1 \
     VENIRE_DATA_DIR=/var/lib/venire \
     VENIRE_HOST=0.0.0.0 \
-    VENIRE_PORT=8000
+    VENIRE_PORT=8000 \
+    VENIRE_WORKERS=1
 VOLUME /var/lib/venire
 EXPOSE 8000
 HEALTHCHECK --interval=30s --timeout=5s --start-period=30s --retries=3 \

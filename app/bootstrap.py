@@ -42,6 +42,7 @@ from app.batches.worker import BatchWorker
 from app.calibration.apply import CalibratedScores
 from app.calibration.runner import CalibrationRunner, Ended
 from app.cli.main import main
+from app.cli.nearby import workers_nearby
 from app.cli.wiring import Option, Wiring
 from app.domain.calibration import RunStatus
 from app.domain.problems import BadInput, Problem
@@ -53,7 +54,7 @@ from app.grading.rubrics import Rubrics
 from app.judges.roster import Roster, open_roster, simulated_roster
 from app.reporting.quality_report import Quality
 from app.reporting.roster_report import RosterReport
-from app.settings import SETTINGS, Settings, describe, read_settings
+from app.settings import SETTINGS, Settings, describe, read_settings, variables
 from app.storage.calibrations import CalibrationRun
 from app.storage.database import Database
 from app.storage.keys import any_key
@@ -72,6 +73,7 @@ log = structlog.get_logger(__name__)
 
 _DRAIN_S = 30.0
 _HOUSEKEEPING_S = 60.0
+_POLITE = 5
 
 
 def read_pepper(settings: Settings) -> bytes:
@@ -199,6 +201,8 @@ async def work(settings: Settings, *, parent: int | None = None) -> None:
 
 def run_worker(options: Mapping[str, str], parent: int | None = None) -> int:
     """`work` as a command; ``options`` are variables that win over the environment."""
+    if parent is not None:
+        os.nice(_POLITE)  # a service on the same machine answers first
     try:
         settings = read_settings({**os.environ, **options})
         uvloop.run(work(settings, parent=parent))
@@ -235,13 +239,15 @@ def build_app(settings: Settings) -> FastAPI:
         async with services.database:
             await refuse_open_door(services.database, settings)
             await _begin(services, answers)
+            nearby = workers_nearby(settings.workers, {**os.environ, **variables(settings)})
             forever = (
                 asyncio.create_task(callbacks.run(), name="callbacks"),
                 asyncio.create_task(_keep_house(services, answers), name="housekeeping"),
                 asyncio.create_task(services.calibrating.run_forever(), name="calibrations"),
             )
             try:
-                yield
+                async with nearby:
+                    yield
             finally:
                 cancelled = await services.background.drain(_DRAIN_S)
                 if cancelled:

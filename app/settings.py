@@ -60,6 +60,7 @@ class Settings:
     max_body_mb: int
     max_upload_mb: int
     max_grades_in_flight: int
+    workers: int
     worker_calls: int
     keep_requests_days: int
     unknown: tuple[str, ...] = ()
@@ -187,6 +188,12 @@ SETTINGS: tuple[Setting, ...] = (
         _number(1, 100_000),
     ),
     Setting(
+        "workers",
+        "0",
+        "Workers for batches that `venire serve` starts beside itself and ends with itself.",
+        _number(0, 64),
+    ),
+    Setting(
         "worker_calls",
         "128",
         "Judge calls that a worker has under way at once; a crash repeats at most so many.",
@@ -226,6 +233,12 @@ def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:
     values["data_dir"] = data_dir
     values["database_url"] = values["database_url"] or f"sqlite:///{data_dir.absolute()}/venire.db"
     return Settings(**values, unknown=unknown_variables(environment))
+
+
+def variables(settings: Settings) -> dict[str, str]:
+    """The settings as variables, for processes of our own that are to have the same."""
+    values = {setting.variable: getattr(settings, setting.name) for setting in SETTINGS}
+    return {variable: "" if value is None else str(value) for variable, value in values.items()}
 
 
 def unknown_variables(environment: Mapping[str, str]) -> tuple[str, ...]:

@@ -4,6 +4,7 @@ Either way a command sends the same requests, so there is one implementation of 
 """
 
 import contextlib
+import json
 from argparse import Namespace
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
@@ -58,6 +59,22 @@ class Service:
             cursor = page["next_cursor"]
             if cursor is None:
                 return entries
+
+    async def lines(self, path: str) -> AsyncIterator[Any]:
+        """The documents of a JSONL answer, as they come in."""
+        import httpx2
+
+        try:
+            async with self._http.stream("GET", path) as response:
+                if response.status_code >= 400:
+                    await response.aread()
+                    raise Refused(problem_of(response))
+                async for line in response.aiter_lines():
+                    if line:
+                        yield json.loads(line)
+        except httpx2.TransportError as error:
+            said = str(error) or type(error).__name__
+            raise CannotRun(f"{self.url} cannot be reached: {said}", gone=True) from error
 
     async def upload(self, path: str, file: Path, fields: Mapping[str, Any]) -> Any:
         """The answer to a POST of a file, read from disk as it is sent."""

@@ -1,26 +1,29 @@
-"""``venire grade FILE``: many grades, each paid for once."""
+"""``venire grade FILE``: a file of requests as a batch, watched to its end."""
 
 import asyncio
+import contextlib
 import json
+import os
 import sys
 from argparse import Namespace
-from collections.abc import Iterator
-from contextlib import ExitStack
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Iterator
+from hashlib import sha256
 from pathlib import Path
+from tempfile import TemporaryFile
 from time import monotonic
 from typing import IO, Any
 
 from app.cli.client import Service, problem_of
-from app.cli.errors import FAILED, FINDING, OK, CannotRun
-from app.cli.grade_file import BadLine, Checker, Line, check, graded_before, open_requests
-from app.cli.options import talks, whole
+from app.cli.errors import FAILED, FINDING, OK, CannotRun, Refused
+from app.cli.nearby import workers_nearby
+from app.cli.options import between, talks
 from app.cli.output import Output, Progress, money, span
 from app.cli.wiring import Commands, Wiring
 
-_PATIENCE_S = 30.0  # how long a service that went away is waited for
-_STILL_AT_WORK, _NO_VERDICT = 409, 502
-_BUSY = (429, 503)
+PATIENCE_S = 60.0  # how long a service that went away is waited for
+_POLL_S = 0.25
+_CHUNK = 1 << 20
+_MOST_SHOWN = 50
 
 
 def add(commands: Commands, wiring: Wiring) -> None:
@@ -28,193 +31,234 @@ def add(commands: Commands, wiring: Wiring) -> None:
     parser = commands.add_parser(
         "grade",
         help="grade a file of requests",
-        description="Grade a file with one request of POST /grade per line. Every line is checked before the "
-        "first is sent. Run again after an interruption, it goes on: finished lines in --out are left alone, "
-        "and those finished within a day are answered from the record, not paid for again.",
+        description="Grade a file with one request of POST /grade per line, as a batch. Every line is "
+        "checked before anything is paid. Run again within a day, the same file is the same batch: nothing "
+        "is graded or paid twice.",
     )
     parser.add_argument("file", metavar="FILE", help="JSONL; - for stdin")
     parser.add_argument("--rubric", metavar="NAME", help="for lines that name none")
     parser.add_argument("--out", type=Path, metavar="FILE", help="results as JSONL (default: stdout)")
+    parser.add_argument("--name", metavar="NAME", help="a name for the batch")
     parser.add_argument(
-        "--concurrency", type=whole(1, 1000), default=16, metavar="N", help="requests at once (default: 16)"
+        "--budget",
+        type=between(0, 1e9),
+        metavar="USD",
+        help="the most it may cost (default: the high end of the estimate)",
     )
-    parser.add_argument("--check", action="store_true", help="only check the lines, send none")
+    parser.add_argument(
+        "--reuse", action="store_true", help="use verdicts that the same judges gave on the same texts before"
+    )
+    parser.add_argument("--check", action="store_true", help="only check the lines and estimate the cost")
     talks(parser, _grade)
 
 
-@dataclass(slots=True)
-class _Count:
-    """How far it is. ``before`` were finished by an earlier run."""
-
-    total: int
-    before: int = 0
-    done: int = 0
-    failed: int = 0
-    simulated: int = 0
-    cost_usd: float = 0.0
-    began: float = field(default_factory=monotonic)
-
-    def line(self) -> str:
-        """All of it in one line."""
-        settled = self.done + self.failed
-        seconds = max(monotonic() - self.began, 1e-9)
-        rate = settled / seconds
-        left = self.total - self.before - settled
-        parts = [f"{self.before + settled:,} of {self.total:,}", f"{self.failed:,} failed", f"{rate:,.1f}/s"]
-        parts.append(money(self.cost_usd))
-        if left and rate:
-            parts.append(f"{span(left / rate)} left")
-        return ", ".join(parts)
-
-    def document(self) -> dict[str, Any]:
-        """The same for programs."""
-        return {
-            "total": self.total,
-            "before": self.before,
-            "done": self.done,
-            "failed": self.failed,
-            "cost_usd": round(self.cost_usd, 9),
-            "seconds": round(monotonic() - self.began, 3),
-        }
-
-
 async def _grade(arguments: Namespace, service: Service, output: Output) -> int:
-    rubrics = {one["name"]: one["kind"] for one in await service.all("/rubrics")}
-    if arguments.rubric is not None and arguments.rubric not in rubrics:
-        raise CannotRun(f"there is no rubric {arguments.rubric!r}")
-    checker = Checker(await service.get("/openapi.json"), rubrics, arguments.rubric)
-    with ExitStack() as stack:
-        try:
-            file = stack.enter_context(open_requests(arguments.file))
-        except OSError as error:
-            raise CannotRun(f"{arguments.file} cannot be read: {error.strerror}") from error
-        good, bad, wrong = check(checker.read(file))
-        if wrong:
-            return _refuse(bad, wrong, output)
+    with contextlib.ExitStack() as stack:
+        file = stack.enter_context(_requests(arguments.file))
+        query = _query(arguments)
         if arguments.check:
-            output.document({"lines": good, "bad": 0})
-            output.say(f"{good:,} lines, all good; nothing was sent.")
-            return OK
-        before, results = _results(arguments.out, stack)
-        count = _Count(good)
-        lines = _left(checker, file, before, count)
-        await _send_all(lines, service, arguments.concurrency, results, count)
-    output.note(*_summary(count))
+            return _checked(await _post(service, file, {**query, "dry_run": True}, None), output)
+        results = _results(arguments.out, stack)
+        nearby = workers_nearby(1 if service.local else 0, os.environ)
+        try:
+            batch = await _begin(service, file, query)
+        except Refused as refused:
+            return _refuse(refused, output)
+        output.note(*_beginning(batch, service))
+        async with nearby:
+            batch = await watch(service, batch["batch_id"])
+        simulated = await _write(service, batch, results)
+    output.note(*ending(batch))
+    if simulated:
+        output.note("SIMULATED: these grades come from simulated judges and measure nothing.")
     if arguments.out is not None:
-        output.document(count.document())
-    return FAILED if count.failed else OK
+        output.document(batch)
+    return OK if batch["status"] in ("done", "decided") and not batch["counts"]["failed"] else FAILED
 
 
-def _refuse(bad: list[BadLine], wrong: int, output: Output) -> int:
-    output.note(f"{wrong:,} line{'s' * (wrong != 1)} cannot be graded; nothing was sent, nothing paid:")
-    for line in bad[:50]:
-        output.note(*(f"  line {line.number}: {problem}" for problem in line.problems))
-    if wrong > 50:
-        output.note(f"  … and {wrong - 50:,} more lines; --json has the first 1,000")
-    output.document({"bad": wrong, "lines": [line.document() for line in bad]})
-    return FINDING
+async def watch(service: Service, batch_id: str) -> dict[str, Any]:
+    """Show how far the batch is until it stands still; returns how it stands then."""
+    progress, away_since = Progress(), None
+    while True:
+        try:
+            batch: dict[str, Any] = await service.get(f"/batches/{batch_id}")
+            away_since = None
+        except CannotRun as error:
+            away_since = away_since or monotonic()
+            if service.local or not error.gone or monotonic() - away_since > PATIENCE_S:
+                raise CannotRun(f"{error}\nThe batch goes on: venire batches show {batch_id}") from error
+            await asyncio.sleep(1.0)
+            continue
+        still = batch["status"] not in ("checking", "running")
+        progress.show(line_of(batch), last=still)
+        if still:
+            return batch
+        await asyncio.sleep(_POLL_S)
 
 
-def _results(out: Path | None, stack: ExitStack) -> tuple[set[str], IO[str]]:
-    """Keys that are finished, and where results go."""
+def line_of(batch: dict[str, Any]) -> str:
+    """How far a batch is, in one line."""
+    counts, budget = batch["counts"], batch["budget"]
+    settled = batch["items"] - counts["left"]
+    parts = [f"{settled:,} of {batch['items']:,}", f"{counts['failed']:,} failed"]
+    if batch["rate_per_s"] is not None:
+        parts.append(f"{batch['rate_per_s']:,.1f}/s")
+    limit = "" if budget["limit_usd"] is None else f" of {money(budget['limit_usd'])}"
+    parts.append(f"{money(budget['spent_usd'])}{limit}")
+    if counts["left"] and batch["cost_left_usd"]:
+        parts.append(f"{money(batch['cost_left_usd'])} to come")
+    if batch["left_s"] is not None and counts["left"]:
+        parts.append(f"{span(batch['left_s'])} left")
+    return ", ".join(parts)
+
+
+def ending(batch: dict[str, Any]) -> list[str]:
+    """How a batch ended, and what can be done about it."""
+    counts, name = batch["counts"], batch["batch_id"]
+    graded = counts["complete"] + counts["partial"]
+    cost = money(batch["budget"]["spent_usd"])
+    said = [f"{name}: {batch['status']}; {graded:,} graded, {counts['failed']:,} failed, {cost}"]
+    if batch["budget"]["suspect_usd"]:
+        suspect = money(batch["budget"]["suspect_usd"])
+        said.append(f"Calls of workers that died may have cost up to {suspect} more.")
+    if counts["reused"]:
+        said.append(f"{counts['reused']:,} seats took an earlier verdict.")
+    if batch["stop_reason"]:
+        said.append(f"It stands still: {batch['stop_reason']}")
+    if batch["status"] == "out_of_budget":
+        said.append(f"Go on with: venire batches resume {name} --top-up USD")
+    elif batch["status"] == "paused":
+        said.append(f"Go on with: venire batches resume {name}")
+    elif counts["failed"]:
+        said.append(f"Grade failed items anew with: venire batches retry-failed {name}")
+    return said
+
+
+@contextlib.contextmanager
+def _requests(name: str) -> Iterator[IO[bytes]]:
+    """The file, or stdin kept aside: it is read twice, for its name and to be sent."""
+    if name != "-":
+        try:
+            file = Path(name).open("rb")  # noqa: SIM115 - closed below
+        except OSError as error:
+            raise CannotRun(f"{name} cannot be read: {error.strerror}") from error
+        with file:
+            yield file
+        return
+    with TemporaryFile() as kept:
+        while chunk := sys.stdin.buffer.read(_CHUNK):
+            kept.write(chunk)
+        yield kept
+
+
+def _results(out: Path | None, stack: contextlib.ExitStack) -> IO[str]:
     if out is None:
-        return set(), sys.stdout
+        return sys.stdout
     try:
-        before = graded_before(out)
-        return before, stack.enter_context(out.open("a", encoding="utf-8"))
-    except ValueError as error:
-        raise CannotRun(str(error)) from error
+        if out.exists() and not _holds_results(out):
+            raise CannotRun(f"{out} is there and does not hold results of `venire grade`")
+        return stack.enter_context(out.open("a", encoding="utf-8"))
     except OSError as error:
         raise CannotRun(f"{out} cannot be written: {error.strerror}") from error
 
 
-def _left(checker: Checker, file: IO[bytes], before: set[str], count: _Count) -> Iterator[Line]:
-    for line in checker.read(file):
-        if not isinstance(line, Line):
-            raise CannotRun(f"line {line.number} changed while the file was read")
-        if line.key in before:
-            count.before += 1
-        else:
-            yield line
-
-
-async def _send_all(
-    lines: Iterator[Line], service: Service, concurrency: int, results: IO[str], count: _Count
-) -> None:
-    """So many workers take line after line; the first that cannot go on ends them all."""
-    progress = Progress()
-
-    async def work() -> None:
-        for line in lines:
-            record = await _send(line, service)
-            grade = record.get("grade")
-            failed = grade is None or grade["status"] == "failed"
-            count.failed, count.done = count.failed + failed, count.done + (not failed)
-            if grade is not None and not record["replayed"]:
-                count.cost_usd += grade["cost_usd"]
-            count.simulated += bool(grade and grade["simulated"])
-            results.write(json.dumps(record, ensure_ascii=False) + "\n")
-            results.flush()
-            progress.show(count.line())
-
+def _holds_results(path: Path) -> bool:
+    """Whether the file is empty or begins like results."""
+    with path.open("rb") as file:
+        first = file.readline()
     try:
-        async with asyncio.TaskGroup() as group:
-            for _ in range(concurrency):
-                group.create_task(work())
-    except* (CannotRun, OSError) as errors:
-        progress.show(count.line(), last=True)
-        raise _first(errors) from None
-    progress.show(count.line(), last=True)
+        return not first.strip() or {"number", "line"} <= json.loads(first).keys()
+    except (ValueError, AttributeError):
+        return False
 
 
-def _first(errors: BaseExceptionGroup[CannotRun | OSError]) -> Exception:
-    """The first of what kept several workers from going on, in words."""
-    first: BaseException = errors
-    while isinstance(first, BaseExceptionGroup):
-        first = first.exceptions[0]
-    if isinstance(first, BrokenPipeError):
-        return first
-    why = f"results cannot be written: {first.strerror}" if isinstance(first, OSError) else str(first)
-    return CannotRun(f"{why}\nWhat is finished is kept: run the same command again to go on.")
+def _query(arguments: Namespace) -> dict[str, Any]:
+    query = {"rubric": arguments.rubric, "name": arguments.name, "budget_usd": arguments.budget}
+    if arguments.reuse:
+        query["reuse"] = "same_project"
+    return {name: value for name, value in query.items() if value is not None}
 
 
-async def _send(line: Line, service: Service) -> dict[str, Any]:
-    """The line's record: its grade, or the problem for which it has none."""
-    record: dict[str, Any] = {"line": line.number, "key": line.key}
-    until, pause = monotonic() + _PATIENCE_S, 0.2
+async def _begin(service: Service, file: IO[bytes], query: dict[str, Any]) -> dict[str, Any]:
+    """The batch of this file and these options: a new one, or the one that was begun before."""
+    digest = sha256(json.dumps(query, sort_keys=True).encode())
+    file.seek(0)
+    while chunk := file.read(_CHUNK):
+        digest.update(chunk)
+    for attempt in range(1, 1000):
+        key = f"batch-{digest.hexdigest()[:48]}-{attempt}"
+        begun = await _post(service, file, query, key)
+        batch: dict[str, Any] = await service.get(f"/batches/{begun['batch_id']}")
+        if batch["status"] != "cancelled":
+            return batch
+    raise CannotRun("this file was sent and cancelled a thousand times today")
+
+
+async def _post(service: Service, file: IO[bytes], query: dict[str, Any], key: str | None) -> Any:
+    headers = {"content-type": "application/x-ndjson"} | ({"Idempotency-Key": key} if key else {})
+    until, pause = monotonic() + PATIENCE_S, 0.2
     while True:
-        try:
-            response = await service.send(
-                "POST", "/grade", json={**line.request, "wait": True}, headers={"Idempotency-Key": line.key}
-            )
-        except CannotRun:
-            if service.local or monotonic() > until:
-                raise
-            await asyncio.sleep(pause)
-            pause = min(2 * pause, 5.0)
-            continue
-        at_work = response.status_code == _STILL_AT_WORK and "retry-after" in response.headers
-        if not (at_work or response.status_code in _BUSY):
+        file.seek(0)
+        response = await service.send(
+            "POST", "/batches", params=query, headers=headers, content=_chunks(file)
+        )
+        at_work = response.status_code == 409 and "retry-after" in response.headers
+        if not at_work or monotonic() > until:
             break
-        if response.status_code in _BUSY and monotonic() > until:
-            break
-        await asyncio.sleep(min(float(response.headers.get("retry-after", 1)), 5.0))
-    record["replayed"] = response.headers.get("idempotency-replayed") == "true"
-    if response.status_code < 400:
-        return {**record, "grade": response.json()}
-    problem = problem_of(response)
-    if response.status_code in (401, 403):
-        raise CannotRun(problem["detail"])
-    grade = problem.pop("grade", None)
-    if response.status_code == _NO_VERDICT and grade is not None:
-        return {**record, "grade": grade}
-    return {**record, "error": problem}
+        await asyncio.sleep(pause)
+        pause = min(2 * pause, 5.0)
+    if response.status_code >= 400:
+        raise Refused(problem_of(response))
+    return response.json()
 
 
-def _summary(count: _Count) -> list[str]:
-    said = [f"{count.done:,} graded, {count.failed:,} failed, {money(count.cost_usd)}"]
-    if count.before:
-        said[0] += f"; {count.before:,} were finished before"
-    if count.simulated:
-        said.append("SIMULATED: these grades come from simulated judges and measure nothing.")
-    return said
+async def _chunks(file: IO[bytes]) -> AsyncIterator[bytes]:
+    while chunk := file.read(_CHUNK):
+        yield chunk
+
+
+def _checked(found: dict[str, Any], output: Output) -> int:
+    output.document(found)
+    estimate = found["estimate"]
+    low, high = money(estimate["low_usd"]), money(estimate["high_usd"])
+    output.say(
+        f"{found['items']:,} lines, all good; nothing was sent to a judge.",
+        f"{estimate['seats']:,} calls, about {money(estimate['expected_usd'])} ({low} to {high}).",
+    )
+    return OK
+
+
+def _refuse(refused: Refused, output: Output) -> int:
+    """Bad lines are a finding; anything else is an error like any other."""
+    errors = refused.problem.get("errors") or []
+    if not any(error.get("row") for error in errors):
+        raise refused
+    output.note(str(refused))
+    for error in errors[:_MOST_SHOWN]:
+        place = f"{error['path']}: " if error.get("path") else ""
+        output.note(f"  line {error['row']}: {place}{error['problem']}")
+    if len(errors) > _MOST_SHOWN:
+        output.note(f"  … and {len(errors) - _MOST_SHOWN:,} more problems; --json has the first 1,000")
+    output.document(refused.problem)
+    return FINDING
+
+
+def _beginning(batch: dict[str, Any], service: Service) -> list[str]:
+    estimate, limit = batch["estimate"], batch["budget"]["limit_usd"]
+    low, high = money(estimate["low_usd"]), money(estimate["high_usd"])
+    budget = "no budget" if limit is None else f"budget {money(limit)}"
+    said = [
+        f"{batch['batch_id']}: {batch['items']:,} requests, {estimate['seats']:,} calls, "
+        f"about {money(estimate['expected_usd'])} ({low} to {high}), {budget}"
+    ]
+    return said if service.local else [*said, *batch["warnings"]]
+
+
+async def _write(service: Service, batch: dict[str, Any], results: IO[str]) -> bool:
+    """Write what is graded, in the order of the file; whether any of it is simulated."""
+    simulated = False
+    async for record in service.lines(f"/batches/{batch['batch_id']}/results"):
+        simulated = simulated or bool(record.get("grade") and record["grade"]["simulated"])
+        results.write(json.dumps(record, ensure_ascii=False) + "\n")
+    results.flush()
+    return simulated

@@ -9,6 +9,7 @@ from typing import NoReturn
 from app.cli import (
     anchors,
     audit,
+    batches,
     bias,
     calibrations,
     compare,
@@ -34,6 +35,7 @@ GROUPS = (
         serve,
         demo,
         grade,
+        batches,
         rubrics,
         anchors,
         audit,

@@ -1,46 +1,53 @@
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
-from tests.cli.commands import requests, said, venire, write_lines
+import pytest
+
+from tests.batches.running_worker import worker_process
+from tests.cli.commands import RUBRIC, requests, said, venire, write_lines
+from tests.running_service import service_process
+
+
+@pytest.fixture(scope="module")
+def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a service with simulated judges and a worker, and one rubric: help."""
+    folder = tmp_path_factory.mktemp("service")
+    settings = {"VENIRE_DATA_DIR": str(folder / "data")}
+    with service_process(settings) as running, worker_process(settings):
+        file = folder / "help.json"
+        file.write_text(json.dumps(RUBRIC))
+        assert venire("rubrics", "put", file, url=running.url).returncode == 0
+        yield running.url
 
 
 def results(path: Path) -> list[dict[str, object]]:
     return [json.loads(line) for line in path.read_text("utf-8").splitlines()]
 
 
-def test_a_file_is_graded_line_by_line(url, tmp_path):
+def test_a_file_is_graded_as_a_batch(url, tmp_path):
     file, out = write_lines(tmp_path / "r.jsonl", requests(20, rubric="help")), tmp_path / "out.jsonl"
-    done = venire("grade", file, "--out", out, "--json", url=url)
+    done = venire("grade", file, "--out", out, "--name", "first", "--json", url=url)
     assert done.returncode == 0, done.stderr
-    assert {key: said(done)[key] for key in ("total", "done", "failed")} == {
-        "total": 20,
-        "done": 20,
-        "failed": 0,
-    }
-    assert sorted(record["line"] for record in results(out)) == list(range(1, 21))
+    batch = said(done)
+    assert (batch["status"], batch["items"], batch["counts"]["left"]) == ("done", 20, 0)
+    assert [record["line"] for record in results(out)] == list(range(1, 21))
+    assert "20 requests, 60 calls" in done.stderr
     assert "20 of 20, 0 failed" in done.stderr
     assert "SIMULATED" in done.stderr
+    listed = said(venire("batches", "list", "--json", url=url))
+    assert batch["batch_id"] in {one["batch_id"] for one in listed}
+    shown = venire("batches", "show", batch["batch_id"], url=url)
+    assert "20 of 20" in shown.stdout
+    assert "20 graded" in shown.stdout
 
 
 def test_a_rerun_pays_for_nothing_twice(url, tmp_path):
     file = write_lines(tmp_path / "r.jsonl", requests(6, rubric="help", strata={"run": "twice"}))
-    first = {
-        r["line"]: r["grade"]["grade_id"]
-        for r in map(json.loads, venire("grade", file, url=url).stdout.splitlines())
-    }
-    again = [json.loads(line) for line in venire("grade", file, url=url).stdout.splitlines()]
-    assert {r["line"]: r["grade"]["grade_id"] for r in again} == first
-    assert all(r["replayed"] for r in again)
-
-
-def test_a_file_cut_short_by_a_kill_is_gone_on_with(url, tmp_path):
-    file, out = write_lines(tmp_path / "r.jsonl", requests(8, rubric="help")), tmp_path / "out.jsonl"
-    venire("grade", file, "--out", out, url=url)
-    whole = out.read_text("utf-8").splitlines()
-    out.write_text("\n".join(whole[:3]) + "\n" + whole[3][:40], "utf-8")
-    done = venire("grade", file, "--out", out, "--json", url=url)
-    assert (said(done)["before"], said(done)["done"]) == (3, 5)
-    assert sorted(record["line"] for record in results(out)) == list(range(1, 9))
+    first, again = (venire("grade", file, url=url) for _ in range(2))
+    assert first.returncode == again.returncode == 0, first.stderr + again.stderr
+    assert len(first.stdout.splitlines()) == 6
+    assert first.stdout == again.stdout
 
 
 def test_the_same_request_on_two_lines_is_graded_twice(url, tmp_path):
@@ -58,23 +65,21 @@ def test_every_bad_line_is_named_before_anything_is_paid(url, tmp_path):
         {"rubric": "help", "prompt": "p", "answers": [{"system": "s", "text": "t"}] * 2},
         {"rubric": "help", "prompt": "p", "answers": [{"system": "s", "text": "t"}], "timeout_s": 0},
     ]
-    file, out = write_lines(tmp_path / "r.jsonl", lines), tmp_path / "out.jsonl"
-    done = venire("grade", file, "--out", out, "--json", url=url)
+    done = venire("grade", write_lines(tmp_path / "r.jsonl", lines), "--json", url=url)
     assert done.returncode == 2
-    assert not out.exists()
-    told = {line["line"]: " ".join(line["problems"]) for line in said(done)["lines"]}
+    told: dict[int, str] = {}
+    for error in said(done)["errors"]:
+        place = f"{error.get('path')}: {error['problem']}"
+        told[error["row"]] = f"{told.get(error['row'], '')} {place}"
     assert sorted(told) == [3, 4, 5, 6, 7]
     assert "not JSON" in told[3]
-    for place in (
-        "prompt: must be a string",
-        "answers: must have at least 1",
-        "tone: there is no such field",
-    ):
+    for place in ("prompt: must be a valid string", "answers: ", "tone: there is no such field"):
         assert place in told[4]
     assert "there is no rubric 'nix'" in told[5]
-    assert "takes 1, not 2" in told[6]
-    assert "timeout_s: must be more than 0" in told[7]
-    assert "nothing paid" in done.stderr
+    assert "answers: a pointwise rubric judges one answer" in told[6]
+    assert "timeout_s: must be greater than 0" in told[7]
+    assert "nothing was paid" in done.stderr
+    assert "  line 5: rubric: there is no rubric" in done.stderr
 
 
 def test_stdin_and_a_rubric_for_all_lines_will_do(url):
@@ -82,16 +87,6 @@ def test_stdin_and_a_rubric_for_all_lines_will_do(url):
     done = venire("grade", "-", "--rubric", "help", url=url, stdin=lines)
     assert done.returncode == 0, done.stderr
     assert len(done.stdout.splitlines()) == 3
-
-
-def test_a_line_that_the_service_refuses_is_recorded_and_the_others_are_graded(url, tmp_path):
-    lines = requests(3, rubric="help")
-    lines[1]["panel"] = {"families": 9}
-    done = venire("grade", write_lines(tmp_path / "r.jsonl", lines), url=url)
-    assert done.returncode == 1
-    by_line = {record["line"]: record for record in map(json.loads, done.stdout.splitlines())}
-    assert by_line[2]["error"]["type"] == "/problems/too-few-families"
-    assert by_line[1]["grade"]["status"] == by_line[3]["grade"]["status"] == "complete"
 
 
 def test_a_file_of_something_else_is_not_written_over(url, tmp_path):
@@ -103,6 +98,23 @@ def test_a_file_of_something_else_is_not_written_over(url, tmp_path):
 
 
 def test_checking_sends_nothing(url, tmp_path):
+    before = said(venire("batches", "list", "--json", url=url))
     file = write_lines(tmp_path / "r.jsonl", requests(5, rubric="help"))
     done = venire("grade", file, "--check", "--json", url=url)
-    assert (done.returncode, said(done)) == (0, {"lines": 5, "bad": 0})
+    assert (done.returncode, said(done)["items"]) == (0, 5)
+    assert said(venire("batches", "list", "--json", url=url)) == before
+
+
+def test_a_batch_is_steered_by_commands(url, tmp_path):
+    file = write_lines(tmp_path / "r.jsonl", requests(2, rubric="help", strata={"run": "steered"}))
+    batch = said(venire("grade", file, "--out", tmp_path / "out.jsonl", "--json", url=url))["batch_id"]
+    assert said(venire("batches", "retry-failed", batch, "--json", url=url))["retried"] == 0
+    paused = venire("batches", "pause", batch, url=url)
+    assert paused.returncode == 1
+    assert "done, which cannot become paused" in paused.stderr
+    assert venire("batches", "cancel", batch, url=url).returncode == 1
+    limited = said(venire("batches", "budget", "--daily", 5, "--json", url=url))
+    assert limited["today"]["limit_usd"] == 5
+    free = said(venire("batches", "budget", "--no-limit", "--json", url=url))
+    assert free["today"]["limit_usd"] is None
+    assert "working" in venire("batches", "workers", url=url).stdout
