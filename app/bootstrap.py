@@ -22,6 +22,7 @@ import structlog
 import uvicorn
 import uvloop
 from fastapi import FastAPI
+from prometheus_client import start_http_server
 from starlette.types import ASGIApp, Receive, Send
 
 from app.access.idempotency import Answers
@@ -186,6 +187,10 @@ async def work(settings: Settings, *, parent: int | None = None) -> None:
             keep=timedelta(days=settings.keep_requests_days),
             now=_utc_now,
         )
+        metrics.gauge("worker_turns_taken", "Places for calls that are taken.", lambda: turns.taken)
+        metrics.gauge("worker_turns_waited_for", "Seats that wait for a place.", lambda: turns.waiting)
+        if settings.worker_metrics_port:
+            start_http_server(settings.worker_metrics_port, settings.host, metrics.registry)
         loop = asyncio.get_running_loop()
         for name in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(name, worker.stop)

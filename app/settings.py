@@ -62,6 +62,7 @@ class Settings:
     max_grades_in_flight: int
     workers: int
     worker_calls: int
+    worker_metrics_port: int
     keep_requests_days: int
     unknown: tuple[str, ...] = ()
 
@@ -198,6 +199,13 @@ SETTINGS: tuple[Setting, ...] = (
         "128",
         "Judge calls that a worker has under way at once; a crash repeats at most so many.",
         _number(1, 10_000),
+    ),
+    Setting(
+        "worker_metrics_port",
+        "0",
+        "Port on which a worker answers Prometheus, on VENIRE_HOST; 0: none. The service's /metrics has the "
+        "state of all workers, a worker's own has its judge calls.",
+        _number(0, 65535),
     ),
     Setting(
         "keep_requests_days",

@@ -19,6 +19,7 @@ from app.grading.rubrics import Rubrics
 from app.grading.stored import from_storage
 from app.judges.roster import Roster
 from app.storage import batches, budgets, workers
+from app.storage.bulk_measures import BulkMeasures, bulk_measures
 from app.storage.chunks import ItemResult, item_results
 from app.storage.database import Database
 from app.storage.grades import load_grades
@@ -195,6 +196,10 @@ class Batches:
     async def workers(self) -> tuple[Worker, ...]:
         """The workers that live."""
         return await workers.list_workers(self._db)
+
+    async def measures(self) -> BulkMeasures:
+        """Depths of the moment over all projects, for metrics."""
+        return await bulk_measures(self._db)
 
     async def today(self, project: Project) -> Spending:
         """What the project's batches spent today (UTC)."""

@@ -44,7 +44,7 @@ from app.storage.chunks import (
     leave_chunk,
     progress_rows,
 )
-from app.storage.database import Database
+from app.storage.database import Database, is_there_already
 from app.storage.grades import load_grades
 from app.storage.reusable import earlier_replies, seen_by
 from app.storage.times import to_ms
@@ -52,6 +52,7 @@ from app.storage.verdicts import GradeStatus, closing_rows, reply_rows
 
 log = structlog.get_logger(__name__)
 
+_MOST_REDRAWN = 5
 _SLICE = 50  # items whose assignments are committed together: small enough not to hold up other writers
 
 
@@ -194,6 +195,7 @@ class Chunks:
     ) -> list[_Work]:
         """Draw the panels of these items and put them on record; items that cannot be graded say why."""
         problems: dict[int, str] = {}
+        redrawn = 0
         while True:
             catalog = Catalog(chunk.project.id, to_ms(self._now()))
             works = []
@@ -216,6 +218,11 @@ class Chunks:
                 for number, (_, request) in requests.items():
                     if request.item.item_id == conflict.item_id:
                         problems[number] = str(conflict)
+                continue
+            except Exception as error:
+                if not is_there_already(error) or redrawn == _MOST_REDRAWN:
+                    raise
+                redrawn += 1  # another process drew the id of one of these grades
                 continue
             return works
 

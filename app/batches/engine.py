@@ -49,6 +49,7 @@ class Engine:
             "executor_id": executor,
             "log_level": "ERROR",
             "use_listen_notify": False,
+            "sys_db_pool_size": 10,
             "scheduler_polling_interval_sec": 3600.0,
         }
         DBOS(config=config)

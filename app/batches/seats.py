@@ -12,13 +12,14 @@ from app.batches.patience import submit_surely, surely
 from app.batches.purse import OutOfBudget, Purse, Purses
 from app.batches.standing import Standing
 from app.batches.turns import Turns
-from app.domain.batches import BatchStatus
+from app.domain.batches import BATCH_SPENT, DAY_SPENT, BatchStatus
 from app.domain.judging import JudgeVersion, Reply, Seat, Unscored, UnscoredReason, Usage
 from app.judges.call import is_resting
 from app.judges.judge import Judge, Question, Withdrawn
 from app.judges.pricing import add_usage
 from app.storage.assignments import AssignedGrade
 from app.storage.batches import change_status
+from app.storage.budgets import DAY
 from app.storage.chunks import ClaimedChunk, progress_rows
 from app.storage.database import Database
 from app.storage.statements import Insert, Row
@@ -148,17 +149,13 @@ class Seats:
 
     async def _stop(self, chunk: ClaimedChunk, error: OutOfBudget) -> None:
         self._standing.stop(chunk.batch_id, BatchStatus.OUT_OF_BUDGET)
-        words = {
-            "batch": "its budget does not cover another call; top it up to go on",
-            "day": "the project's budget of the day does not cover another call; it goes on tomorrow (UTC)",
-        }
         await surely(
             lambda: change_status(
                 self._db,
                 chunk.batch_id,
                 BatchStatus.OUT_OF_BUDGET,
                 only_from=(BatchStatus.RUNNING,),
-                reason=words[error.kind],
+                reason=DAY_SPENT if error.kind == DAY else BATCH_SPENT,
                 now=self._now(),
             )
         )

@@ -14,6 +14,11 @@ class Turns:
         self.places, self.taken = places, 0
         self._waiting: dict[int, deque[asyncio.Future[None]]] = {}  # in the order of turns
 
+    @property
+    def waiting(self) -> int:
+        """Calls that wait for a place."""
+        return sum(len(queue) for queue in self._waiting.values())
+
     @contextlib.asynccontextmanager
     async def turn(self, project_id: int) -> AsyncIterator[None]:
         """Hold a place for a call of this project."""

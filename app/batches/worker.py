@@ -12,7 +12,7 @@ from app.batches.engine import Engine
 from app.batches.seats import Seats
 from app.batches.standing import BEAT_EVERY_S, Standing
 from app.storage import workers
-from app.storage.batches import drop_abandoned, forget_requests
+from app.storage.batches import drop_abandoned, forget_requests, wake_for_the_day
 from app.storage.chunks import hand_to_engine, open_batches, take_back, unclaimed
 from app.storage.database import Database
 
@@ -134,6 +134,7 @@ class BatchWorker:
         for batch_id, number, round_ in await engine.missing(suspects) if suspects else ():
             await take_back(self._db, batch_id, number, round_)
         await engine.forget_finished()
+        await wake_for_the_day(self._db, now=self._now())
 
     async def _keep_house(self, engine: Engine) -> None:
         await drop_abandoned(self._db, now=self._now())

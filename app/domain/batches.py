@@ -27,6 +27,10 @@ class BatchStatus(StrEnum):
         return self in (BatchStatus.DONE, BatchStatus.DECIDED, BatchStatus.CANCELLED)
 
 
+BATCH_SPENT = "its budget does not cover another call; top it up to go on"
+DAY_SPENT = "the project's budget of the day does not cover another call; it goes on when there is one"
+
+
 class BatchMode(StrEnum):
     """How judges are called: one by one, or by the providers' batch endpoints, at half the price."""
 

@@ -11,6 +11,7 @@ from sqlalchemy import Connection, delete, func, insert, select, update
 from sqlalchemy.engine import Row as SqlRow
 
 from app.domain.batches import (
+    DAY_SPENT,
     Batch,
     BatchCounts,
     BatchMode,
@@ -179,6 +180,26 @@ async def change_status(
             budgets.raise_limit(connection, batch_id, top_up_usd)
         return True
 
+    return await db.write(work)
+
+
+async def wake_for_the_day(db: Database, *, now: datetime) -> int:
+    """Let batches go on that a day's budget had stopped, where today's has room again; returns how many."""
+    stopped = (batches.c.status == BatchStatus.OUT_OF_BUDGET.value) & (batches.c.stop_reason == DAY_SPENT)
+    waiting = select(batches.c.id, batches.c.project_id).where(stopped)
+    day = budgets.day_of(now)
+
+    def work(connection: Connection) -> int:
+        woken = 0
+        for row in connection.execute(waiting).all():
+            if budgets.has_room(connection, row.project_id, day):
+                on = update(batches).where(batches.c.id == row.id, stopped)
+                values = {"status": BatchStatus.RUNNING.value, "stop_reason": None}
+                woken += connection.execute(on.values(**values)).rowcount
+        return woken
+
+    if not await db.read(lambda connection: connection.execute(waiting).first()):
+        return 0
     return await db.write(work)
 
 

@@ -145,6 +145,13 @@ async def spending_of_day(db: Database, project_id: int, *, now: datetime) -> Sp
     return await db.read(work)
 
 
+def has_room(connection: Connection, project_id: int, day: int) -> bool:
+    """Whether at least a tenth of the day's budget is left: enough to begin calls again."""
+    query = select(budgets).where(budgets.c.id == day_budget_id(project_id, day))
+    today = spending(connection.execute(query).one_or_none())
+    return today.limit_usd is None or (today.left_usd or 0.0) >= 0.1 * today.limit_usd > 0
+
+
 def raise_limit(connection: Connection, budget_id: int, by: float) -> None:
     """Top up a budget; one without a limit stays without."""
     change = update(budgets).where(budgets.c.id == budget_id, budgets.c.limit_usd.is_not(None))

@@ -151,6 +151,7 @@ class Database:
         self._rng = rng or SystemRandom()
         self._readers = readers
         self.process_id = new_id(to_ms(datetime.now(UTC)), self._rng)
+        self._id_moment, self._ids_of_moment = -1, set[int]()
         self._engines: _Engines | None = None
         self._writer: Writer | None = None
         self._beating: asyncio.Task[None] | None = None
@@ -204,8 +205,18 @@ class Database:
         await self.read(lambda connection: connection.execute(text("SELECT 1")).scalar_one())
 
     def new_id(self, now: datetime) -> int:
-        """An id that grows with time."""
-        return new_id(to_ms(now), self._rng)
+        """An id that grows with time, and that this process has not given out before.
+
+        Two processes can draw the same id in the same millisecond (one chance in four million per pair):
+        who writes many at once draws again if the database refuses one.
+        """
+        moment = to_ms(now)
+        if moment != self._id_moment:
+            self._id_moment, self._ids_of_moment = moment, set()
+        while (drawn := new_id(moment, self._rng)) in self._ids_of_moment:
+            pass
+        self._ids_of_moment.add(drawn)
+        return drawn
 
     def forget(self) -> None:
         """Forget which rows are known to be there; after rows were deleted from outside."""

@@ -1,6 +1,6 @@
 """What the service counts for Prometheus; one registry per app, so that several may live in one process."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
@@ -73,6 +73,44 @@ class Metrics:
             registry=registry,
             buckets=_FIT_SECONDS,
         )
+
+        self._bulk = {
+            "batches": Gauge("venire_batches", "Batches, by status.", ["status"], registry=registry),
+            "chunks": Gauge(
+                "venire_batch_chunks",
+                "Open chunks of running batches: waiting, with the engine, at work.",
+                ["state"],
+                registry=registry,
+            ),
+            "workers": Gauge(
+                "venire_workers", "Workers that live, by status.", ["status"], registry=registry
+            ),
+            "dollars": Gauge(
+                "venire_batch_usd",
+                "US dollars of the budgets of batches that are not over: spent, held, suspect, limit.",
+                ["kind"],
+                registry=registry,
+            ),
+        }
+        self._bulk_sums = {
+            "items_left": Gauge(
+                "venire_batch_items_left", "Items of running batches to be graded.", registry=registry
+            ),
+            "places": Gauge(
+                "venire_worker_places", "Calls that all workers may have under way.", registry=registry
+            ),
+            "in_flight": Gauge(
+                "venire_worker_calls_in_flight", "Calls that all workers have under way.", registry=registry
+            ),
+        }
+
+    def bulk(self, depths: Mapping[str, Mapping[str, float]], sums: Mapping[str, float]) -> None:
+        """What bulk grading looks like now: by label, and in all."""
+        for name, values in depths.items():
+            for label, value in values.items():
+                self._bulk[name].labels(label).set(value)
+        for name, value in sums.items():
+            self._bulk_sums[name].set(value)
 
     def request(self, method: str, route: str, status: int, seconds: float) -> None:
         """An HTTP request was answered."""

@@ -35,7 +35,10 @@ GROUP BY grade_id, position, criterion_id, answer_id HAVING count(*) > 1) twice
 
 @dataclass(frozen=True)
 class Job:
-    """What is run. ``how`` is KILL, TERM or STOP; with ``service_too`` every fourth blow hits the service."""
+    """What is run. ``how`` is KILL, TERM or STOP; with ``service_too`` every fourth blow hits the service.
+
+    A batch that runs out of ``budget_usd`` is topped up by as much, as often as it takes.
+    """
 
     items: int
     blows: int
@@ -122,6 +125,10 @@ def run(job: Job, provider: str, folder: Path, database: str) -> Outcome:
         begun = time.monotonic()
         blows = _strike(job, rng, service, workers, batch, settings)
         state = _wait(service, batch)
+        while state["status"] == "out_of_budget" and job.budget_usd:
+            body = {"top_up_usd": job.budget_usd}
+            httpx2.post(f"{service.url}/batches/{batch['batch_id']}/resume", json=body)
+            state = _wait(service, batch)
         seconds = time.monotonic() - begun
         for worker in workers:
             worker.stop()
@@ -142,7 +149,7 @@ def _strike(
     for number, mark in enumerate(marks):
         state = _wait(service, batch, until=int(mark * job.items))
         if state["status"] != "running":
-            break
+            break  # out of its budget: what follows are no blows to a running job
         time.sleep(rng.uniform(0.0, 0.05))
         if job.service_too and number % 4 == 3:
             service.restart()
@@ -182,6 +189,9 @@ def _wait(service: "_Restartable", batch: Mapping[str, Any], until: int | None =
     while time.monotonic() < deadline:
         state: dict[str, Any] = httpx2.get(f"{service.url}/batches/{batch['batch_id']}", timeout=60).json()
         settled = state["items"] - state["counts"]["left"]
+        budget = state["budget"]
+        used = budget["spent_usd"] + budget["suspect_usd"] + budget["held_usd"]
+        assert budget["limit_usd"] is None or used <= budget["limit_usd"] + 1e-9, budget
         if state["status"] != "running" or (until is not None and settled >= until):
             return state
         time.sleep(0.05)

@@ -26,6 +26,9 @@ def test_a_file_of_requests_is_graded_to_its_end(serve, settings):
         assert same == found[7]["grade"]
         assert client.get("/batches").json()["items"][0]["name"] == "release 7"
         assert len(client.get("/workers").json()) == 1
+        metrics = client.get("/metrics").text
+        assert 'venire_workers{status="working"} 1.0' in metrics
+        assert 'venire_batches{status="done"} 1.0' in metrics
         assert worker.stop() == 0
         assert client.get("/workers").json() == []
 

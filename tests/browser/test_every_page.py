@@ -40,6 +40,8 @@ PAGES = {
     "grades": "/ui/grades",
     "grade": "/ui/grades/{grade}",
     "grade of a pair": "/ui/grades/{grade_pair}",
+    "batches": "/ui/batches",
+    "batch": "/ui/batches/{batch}",
     "rubrics": "/ui/rubrics",
     "rubric": "/ui/rubrics/support",
     "imports": "/ui/imports",

@@ -147,3 +147,8 @@ async def test_what_was_acknowledged_survives_a_kill(db: Database, database_url:
 async def test_a_project_is_made_once(db: Database, project: Project, now: datetime):
     again = await asyncio.gather(*(get_or_create_project(db, now=now) for _ in range(5)))
     assert set(again) == {project}
+
+
+async def test_ids_of_one_moment_differ(db: Database, now: datetime):
+    drawn = [db.new_id(now) for _ in range(20_000)]  # at random, some fifty would be there twice
+    assert len(set(drawn)) == len(drawn)

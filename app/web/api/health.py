@@ -69,5 +69,10 @@ async def readyz(services: Served) -> ReadyzOut | Response:
 )
 async def metrics(caller: Annotated[Caller, needs(Scope.READ)], services: Served) -> Response:
     """Counts of all projects, without any text."""
+    now = await services.batches.measures()
+    services.metrics.bulk(
+        {"batches": now.batches, "chunks": now.chunks, "workers": now.workers, "dollars": now.dollars},
+        {"items_left": now.items_left, "places": now.places, "in_flight": now.in_flight},
+    )
     body, media_type = services.metrics.exposition()
     return Response(body, media_type=media_type)

@@ -71,6 +71,7 @@ SECTIONS = (
     ("Audits", "/ui/audits"),
     ("Calibrations", "/ui/calibrations"),
     ("Grades", "/ui/grades"),
+    ("Batches", "/ui/batches"),
     ("Rubrics", "/ui/rubrics"),
     ("Imports", "/ui/imports"),
 )

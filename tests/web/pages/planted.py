@@ -123,6 +123,7 @@ def fill(client: httpx2.Client) -> dict[str, Any]:
         _post(client, "/anchors", name, grades, anchor_set=f"{name}-people")
     ids["grade"] = _grade(client, "support", 1)
     ids["grade_pair"] = _grade(client, "duel", 2)
+    ids["batch"] = _batch(client)
     until = time.monotonic() + 150
     while time.monotonic() < until:
         runs = client.get("/calibrations").json()["items"]
@@ -135,6 +136,16 @@ def fill(client: httpx2.Client) -> dict[str, Any]:
     ids["refused"] = _refused(client)
     ids |= _audits(client)
     return ids
+
+
+def _batch(client: httpx2.Client) -> str:
+    """A batch that waits: no worker runs beside these pages."""
+    answers = [{"system": "tiny", "text": "No."}]
+    line = json.dumps({"rubric": "support", "prompt": "And now?", "answers": answers})
+    headers = {"content-type": "application/x-ndjson"}
+    sent = client.post("/batches", content=line.encode(), params={"budget_usd": 1}, headers=headers)
+    assert sent.status_code == 202, sent.text
+    return str(sent.json()["batch_id"])
 
 
 def _refused(client: httpx2.Client) -> str:

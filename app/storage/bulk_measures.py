@@ -1,0 +1,79 @@
+"""What bulk grading looks like as numbers, over all projects: for whoever watches the service."""
+
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, func, select
+
+from app.domain.batches import BatchStatus
+from app.storage.budgets import BATCH
+from app.storage.database import Database
+from app.storage.processes import gone
+from app.storage.tables import batch_chunks, batches, budgets, workers
+from app.storage.workers import SILENT_MS, clock_ms
+
+
+@dataclass(frozen=True, slots=True)
+class BulkMeasures:
+    """Depths of the moment. ``chunks`` are of running batches: waiting, with the engine, at work.
+
+    ``dollars`` are of the budgets of batches that are not over.
+    """
+
+    batches: dict[str, int]
+    items_left: int
+    chunks: dict[str, int]
+    workers: dict[str, int]
+    places: int
+    in_flight: int
+    dollars: dict[str, float]
+
+
+async def bulk_measures(db: Database) -> BulkMeasures:
+    """The numbers as one snapshot has them."""
+
+    def work(connection: Connection) -> BulkMeasures:
+        by_status = select(batches.c.status, func.count()).group_by(batches.c.status)
+        standing = dict.fromkeys((one.value for one in BatchStatus), 0)
+        standing |= {status: int(number) for status, number in connection.execute(by_status)}
+        left, chunks = _chunks(connection)
+        status, places, in_flight = _workers(connection)
+        return BulkMeasures(standing, left, chunks, status, places, in_flight, _dollars(connection))
+
+    return await db.read(work)
+
+
+def _chunks(connection: Connection) -> tuple[int, dict[str, int]]:
+    c = batch_chunks.c
+    settled = c.complete + c.partial + c.failed
+    handed, claimed = (c.round > 0).label("handed"), c.process_id.is_not(None).label("claimed")
+    rows = connection.execute(
+        select(handed, claimed, func.count(), func.sum(c["items"] - settled))
+        .join(batches, batches.c.id == c.batch_id)
+        .where(batches.c.status == BatchStatus.RUNNING.value, ~c.done)
+        .group_by("handed", "claimed")
+    )
+    chunks, left = {"waiting": 0, "with_engine": 0, "at_work": 0}, 0
+    for with_engine, at_work, number, items in rows:
+        chunks["at_work" if at_work else "with_engine" if with_engine else "waiting"] += int(number)
+        left += int(items)
+    return left, chunks
+
+
+def _workers(connection: Connection) -> tuple[dict[str, int], int, int]:
+    alive = select(workers).where(workers.c.seen_at >= clock_ms(connection) - SILENT_MS)
+    status, places, in_flight = {"working": 0, "draining": 0}, 0, 0
+    for row in connection.execute(alive):
+        if not gone(row.host, row.pid):
+            status[row.status] += 1
+            places, in_flight = places + row.places, in_flight + row.in_flight
+    return status, places, in_flight
+
+
+def _dollars(connection: Connection) -> dict[str, float]:
+    b = budgets.c
+    open_ = select(batches.c.id).where(
+        batches.c.status.in_([one.value for one in BatchStatus if not one.over])
+    )
+    sums = select(func.sum(b.spent_usd), func.sum(b.held_usd), func.sum(b.suspect_usd), func.sum(b.limit_usd))
+    row = connection.execute(sums.where(b.kind == BATCH, b.id.in_(open_))).one()
+    return {name: float(v or 0.0) for name, v in zip(("spent", "held", "suspect", "limit"), row, strict=True)}

@@ -1,0 +1,284 @@
+"""Bulk grading: every batch with what it spends, the workers, the limits of the judges; and one batch."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Annotated
+
+from fastapi import APIRouter, Form, Query
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+
+from app.access.keys import Caller
+from app.domain.batches import Batch, BatchStatus, Spending, Worker
+from app.domain.ids import read_id, show_id
+from app.domain.problems import BadInput, Conflict, Problem
+from app.domain.projects import Scope
+from app.judges.config import JudgeConfig
+from app.web.callers import needs
+from app.web.pages.addresses import url
+from app.web.pages.page import HEADERS, may, show
+from app.web.pages.words import NONE, Mark, ago, count, duration, moment, money, percent
+from app.web.services import Served, Services
+
+router = APIRouter(include_in_schema=False)
+
+Reader = Annotated[Caller, needs(Scope.READ)]
+Grader = Annotated[Caller, needs(Scope.GRADE)]
+
+STATUS_MARKS = {
+    BatchStatus.CHECKING: Mark("being checked", "", "its lines are read; nothing is paid yet"),
+    BatchStatus.RUNNING: Mark("running", "", "workers grade it"),
+    BatchStatus.PAUSED: Mark("paused", "unsure", "no call begins until it is resumed"),
+    BatchStatus.OUT_OF_BUDGET: Mark("out of budget", "unsure", "another call might pass its budget"),
+    BatchStatus.DONE: Mark("done", "good", "every item is settled"),
+    BatchStatus.DECIDED: Mark("decided", "good", "what it was to decide is decided"),
+    BatchStatus.CANCELLED: Mark("cancelled", "", "ended by its caller"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class BatchLine:
+    """A row of the list."""
+
+    id: str
+    href: str
+    name: str
+    mark: Mark
+    why: str
+    settled: str
+    items: str
+    share: str
+    failed: str
+    spent: str
+    budget: str
+    left: str
+    created: str
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerLine:
+    """A worker."""
+
+    host: str
+    pid: str
+    mark: Mark
+    in_flight: str
+    chunks: str
+    calls: str
+    since: str
+
+
+@dataclass(frozen=True, slots=True)
+class LimitLine:
+    """What a judge's provider lets us do, as the roster has it."""
+
+    judge: str
+    model: str
+    requests: str
+    tokens: str
+    at_once: str
+    price: str
+
+
+@dataclass(frozen=True, slots=True)
+class BatchesPage:
+    """The list. ``today`` are facts about the day's budget; ``no_worker`` says that batches wait."""
+
+    title: str
+    lines: tuple[BatchLine, ...]
+    next_href: str | None
+    workers: tuple[WorkerLine, ...]
+    no_worker: bool
+    limits: tuple[LimitLine, ...]
+    today: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class BatchPage:
+    """One batch. ``actions`` are what its caller may do now, by name and words."""
+
+    title: str
+    id: str
+    mark: Mark
+    why: str
+    warnings: tuple[str, ...]
+    wrong: str | None
+    facts: tuple[tuple[str, str], ...]
+    money: tuple[tuple[str, str], ...]
+    actions: tuple[tuple[str, str], ...]
+    may_top_up: bool
+    action_href: str
+    results_href: str
+
+
+@router.get("/ui/batches")
+async def batches_page(
+    request: Request,
+    caller: Reader,
+    services: Served,
+    cursor: Annotated[str | None, Query()] = None,
+) -> Response:
+    """Newest first."""
+    page = await services.batches.list(caller.project, limit=50, cursor=cursor)
+    workers = await services.batches.workers()
+    now = datetime.now(UTC)
+    going = any(batch.status is BatchStatus.RUNNING for batch in page.items)
+    context = BatchesPage(
+        title="Batches",
+        lines=tuple(_line(services, batch) for batch in page.items),
+        next_href=url("batches", cursor=page.next_cursor) if page.next_cursor else None,
+        workers=tuple(_worker(worker, now) for worker in workers),
+        no_worker=going and not workers,
+        limits=tuple(_limits(entry.config) for entry in services.roster.entries if entry.judge is not None),
+        today=_money(await services.batches.today(caller.project)),
+    )
+    return show(request, "batches.html", context)
+
+
+@router.get("/ui/batches/{batch_id}")
+async def batch_page(
+    request: Request,
+    caller: Reader,
+    services: Served,
+    batch_id: str,
+    wrong: Annotated[str | None, Query(max_length=300)] = None,
+) -> Response:
+    """One batch."""
+    batch = await services.batches.get(caller.project, read_id("b", batch_id))
+    counts, pace = batch.counts, services.batches.pace(batch)
+    steers = may(request, Scope.GRADE)
+    estimate = batch.estimate
+    context = BatchPage(
+        title=batch.name or batch_id,
+        id=batch_id,
+        mark=STATUS_MARKS[batch.status],
+        why=batch.stop_reason or "",
+        warnings=tuple(await services.batches.warnings(batch)),
+        wrong=wrong,
+        facts=(
+            ("Items", count(batch.items)),
+            ("Graded whole", count(counts.complete)),
+            ("Graded in part", count(counts.partial)),
+            ("Failed", count(counts.failed)),
+            ("Still to grade", count(batch.items - counts.settled)),
+            ("Judge calls", count(counts.calls)),
+            ("Seats with an earlier verdict", count(counts.reused)),
+            ("Items per second", NONE if pace.rate_per_s is None else f"{pace.rate_per_s:,.1f}"),
+            ("Time left", NONE if pace.left_s is None else duration(1000 * pace.left_s)),
+            ("Sent", moment(batch.created_at)),
+            ("Ended", moment(batch.finished_at)),
+        ),
+        money=(
+            *_money(batch.spending),
+            ("Probably to come", money(pace.cost_left_usd)),
+            (
+                "Estimated at first",
+                f"{money(estimate.expected_usd)} ({money(estimate.low_usd)} to {money(estimate.high_usd)})",
+            ),
+        ),
+        actions=_actions(batch) if steers else (),
+        may_top_up=steers and not batch.status.over and batch.spending.limit_usd is not None,
+        action_href=f"/ui/batches/{batch_id}",
+        results_href=f"/batches/{batch_id}/results",
+    )
+    return show(request, "batch.html", context)
+
+
+@router.post("/ui/batches/{batch_id}")
+async def steer_batch(
+    caller: Grader,
+    services: Served,
+    batch_id: str,
+    action: Annotated[str, Form()],
+    top_up_usd: Annotated[float, Form(ge=0, le=1_000_000, allow_inf_nan=False)] = 0.0,
+) -> Response:
+    """Do what a button says, and show the batch again."""
+    key, use = read_id("b", batch_id), services.batches
+    wrong = None
+    try:
+        if action == "pause":
+            await use.pause(caller.project, key)
+        elif action in ("resume", "top-up"):
+            await use.resume(caller.project, key, top_up_usd=top_up_usd)
+        elif action == "cancel":
+            await use.cancel(caller.project, key)
+        elif action == "retry-failed":
+            await use.retry_failed(caller.project, key)
+        else:
+            raise BadInput("there is no such action", [Problem("unknown", path="action", value=action)])
+    except Conflict as conflict:
+        wrong = str(conflict)
+    return RedirectResponse(url("batches", batch_id, wrong=wrong), 303, HEADERS)
+
+
+def _actions(batch: Batch) -> tuple[tuple[str, str], ...]:
+    found = []
+    if batch.status is BatchStatus.RUNNING:
+        found.append(("pause", "Pause"))
+    if batch.status in (BatchStatus.PAUSED, BatchStatus.OUT_OF_BUDGET):
+        found.append(("resume", "Resume"))
+    if batch.counts.failed and batch.status is not BatchStatus.CANCELLED:
+        found.append(("retry-failed", "Grade failed items anew"))
+    if not batch.status.over:
+        found.append(("cancel", "Cancel"))
+    return tuple(found)
+
+
+def _line(services: Services, batch: Batch) -> BatchLine:
+    counts, pace, shown = batch.counts, services.batches.pace(batch), show_id("b", batch.id)
+    limit = batch.spending.limit_usd
+    return BatchLine(
+        id=shown,
+        href=f"/ui/batches/{shown}",
+        name=batch.name or shown,
+        mark=STATUS_MARKS[batch.status],
+        why=batch.stop_reason or "",
+        settled=count(counts.settled),
+        items=count(batch.items),
+        share=percent(counts.settled / batch.items if batch.items else None),
+        failed=count(counts.failed),
+        spent=money(batch.spending.spent_usd),
+        budget="no limit" if limit is None else money(limit),
+        left=NONE if pace.left_s is None else duration(1000 * pace.left_s),
+        created=moment(batch.created_at),
+    )
+
+
+def _worker(worker: Worker, now: datetime) -> WorkerLine:
+    working = worker.status == "working"
+    return WorkerLine(
+        host=worker.host,
+        pid=str(worker.pid),
+        mark=Mark("working", "good", "begins calls")
+        if working
+        else Mark("draining", "", "ends once its calls are recorded"),
+        in_flight=f"{worker.in_flight} of {worker.places}",
+        chunks=count(worker.chunks),
+        calls=count(worker.calls),
+        since=ago(worker.started_at, now),
+    )
+
+
+def _limits(config: JudgeConfig) -> LimitLine:
+    def rate(value: float | None) -> str:
+        return "no limit" if value is None else f"{value:,.0f}"
+
+    prices = f"{config.price_input_per_mtok:g} and {config.price_output_per_mtok:g}"
+    return LimitLine(
+        judge=config.name,
+        model=config.model,
+        requests=rate(config.requests_per_minute),
+        tokens=rate(config.tokens_per_minute),
+        at_once=count(config.max_concurrency),
+        price=prices,
+    )
+
+
+def _money(spending: Spending) -> tuple[tuple[str, str], ...]:
+    limit = "no limit" if spending.limit_usd is None else money(spending.limit_usd)
+    return (
+        ("Budget", limit),
+        ("Spent", money(spending.spent_usd)),
+        ("Set aside for calls under way", money(spending.held_usd)),
+        ("Calls of dead workers may have cost up to", money(spending.suspect_usd)),
+    )
