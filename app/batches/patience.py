@@ -1,6 +1,7 @@
 """Going on after the database was away: what is to be recorded is kept until it can be."""
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
@@ -14,6 +15,18 @@ T = TypeVar("T")
 log = structlog.get_logger(__name__)
 
 _FIRST_S, _LONGEST_S = 0.2, 5.0
+_SAY_EVERY_S = 10.0
+
+
+_said_at = -1e9
+
+
+def say_away(error: Exception) -> None:
+    """Log that the database is away, once for all that wait for it now."""
+    global _said_at
+    if time.monotonic() - _said_at > _SAY_EVERY_S:
+        _said_at = time.monotonic()
+        log.warning("the database is away; trying again", error=type(error).__name__)
 
 
 async def surely(work: Callable[[], Awaitable[T]]) -> T:
@@ -25,7 +38,7 @@ async def surely(work: Callable[[], Awaitable[T]]) -> T:
         except Exception as error:
             if not is_outage(error):
                 raise
-            log.warning("the database is away; trying again", seconds=wait, exc_info=error)
+            say_away(error)
         await asyncio.sleep(wait)
         wait = min(2 * wait, _LONGEST_S)
 

@@ -9,12 +9,13 @@ import structlog
 
 from app.batches.chunk import Chunks
 from app.batches.engine import Engine
+from app.batches.patience import say_away
 from app.batches.seats import Seats
 from app.batches.standing import BEAT_EVERY_S, Standing
 from app.storage import workers
 from app.storage.batches import drop_abandoned, forget_requests, wake_for_the_day
 from app.storage.chunks import hand_to_engine, open_batches, take_back, unclaimed
-from app.storage.database import Database
+from app.storage.database import Database, is_outage
 
 log = structlog.get_logger(__name__)
 
@@ -98,8 +99,11 @@ class BatchWorker:
         while True:
             try:
                 await work(engine)
-            except Exception as error:  # the database may be away; there is a next time
-                log.error("the worker could not do one of its duties", duty=name, exc_info=error)
+            except Exception as error:  # there is a next time
+                if is_outage(error):
+                    say_away(error)
+                else:
+                    log.error("the worker could not do one of its duties", duty=name, exc_info=error)
             await asyncio.sleep(every)
 
     async def _beat(self, engine: Engine) -> None:

@@ -25,6 +25,8 @@ from app.storage.writer import Rows, Writer
 T = TypeVar("T")
 
 _BUSY_TIMEOUT_MS = 10_000
+# Classes of PostgreSQL's SQLSTATE: no connection, no room, not ready for connections, shutting down.
+_AWAY = ("08", "53", "55", "57")
 
 
 class UnsupportedDatabase(ValueError):
@@ -61,7 +63,8 @@ def read_url(url: str) -> URL:
 def is_outage(error: Exception) -> bool:
     """Whether the database could not be reached, or not in time: what failed may be tried again."""
     if isinstance(error, DBAPIError):
-        return error.connection_invalidated or isinstance(error, OperationalError | InterfaceError)
+        refused = str(getattr(error.orig, "sqlstate", None) or "")[:2] in _AWAY
+        return refused or error.connection_invalidated or isinstance(error, OperationalError | InterfaceError)
     return isinstance(error, OSError | TimeoutError)
 
 

@@ -23,11 +23,11 @@ from tests.endtoend.rosters import PRICE_INPUT, PRICE_OUTPUT, PROTOCOLS, judge, 
 from tests.endtoend.test_killed import read_rows
 from tests.running_service import POINTWISE, ServiceProcess, service_process
 
-_SEATS = """
+SEATS = """
 SELECT count(*), count(r.grade_id), count(DISTINCT s.grade_id) FROM seats s
 LEFT JOIN replies r ON r.grade_id = s.grade_id AND r.position = s.position
 """
-_DUPLICATES = """
+DUPLICATES = """
 SELECT count(*) FROM (SELECT grade_id, position, criterion_id, answer_id FROM verdicts
 GROUP BY grade_id, position, criterion_id, answer_id HAVING count(*) > 1) twice
 """
@@ -206,7 +206,7 @@ def _look(
         (count.get("input", 0) * PRICE_INPUT + count.get("output", 0) * PRICE_OUTPUT) / 1e6
         for count in control["billed"].values()
     )
-    (seats, answered, graded) = read_rows(database, _SEATS)[0]
+    (seats, answered, graded) = read_rows(database, SEATS)[0]
     recorded, cost = read_rows(database, "SELECT sum(attempts), sum(cost_usd) FROM replies")[0]
     return Outcome(
         status=state["status"],
@@ -215,7 +215,7 @@ def _look(
         seats=seats,
         unanswered=seats - answered,
         graded=graded,
-        duplicates=read_rows(database, _DUPLICATES)[0][0],
+        duplicates=read_rows(database, DUPLICATES)[0][0],
         called=sum(control["calls"].values()),
         recorded=int(recorded),
         billed_usd=billed,

@@ -1,0 +1,41 @@
+"""One batch through a storm: one call in five fails, the provider dies for a minute, the database goes away.
+
+Run with ``python -m benchmarks.fault_storm [--items 4000] [--dead-s 60] [--away-s 10] [--database URL]``
+(of a PostgreSQL server; by default a SQLite file). A PostgreSQL database refuses connections and loses those
+it has, as in a restart; a SQLite file is locked for that time. Exit code 1 if a promise was not kept.
+"""
+
+import argparse
+import asyncio
+import sys
+import tempfile
+from dataclasses import asdict
+from pathlib import Path
+
+from benchmarks.kill_batches import fresh
+from tests.batches.storm import Storm, run
+from tests.provider_server.fixture import provider_process
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.fault_storm", description=__doc__)
+    parser.add_argument("--items", type=int, default=4000)
+    parser.add_argument("--dead-s", type=float, default=60.0)
+    parser.add_argument("--away-s", type=float, default=10.0)
+    parser.add_argument("--database", default="sqlite")
+    given = parser.parse_args()
+    storm = Storm(items=given.items, dead_s=given.dead_s, away_s=given.away_s)
+    with tempfile.TemporaryDirectory() as folder, provider_process() as provider:
+        database = f"sqlite:///{folder}/venire.db"
+        if given.database != "sqlite":
+            database = asyncio.run(fresh(given.database))
+        outcome = run(storm, provider, Path(folder), database)
+    for name, value in asdict(outcome).items():
+        print(f"{name:>12}  {value}")
+    broken = outcome.check(storm)
+    print("every promise kept" if not broken else "\n".join(["BROKEN:", *broken]))
+    return 1 if broken else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
