@@ -7,6 +7,7 @@ from math import ceil
 
 from app.batches.checking import Checker, Lines
 from app.batches.estimate import Estimator
+from app.batches.known import KnownItems, lines_of
 from app.batches.lines import pack
 from app.domain.batches import Batch, BatchOptions, BatchStatus, Estimate, Spending, Worker
 from app.domain.ids import show_id
@@ -55,6 +56,10 @@ class Batches:
         self._configs = {
             entry.judge.version: entry.config for entry in roster.entries if entry.judge is not None
         }
+
+    def lines_of(self, project: Project, wanted: KnownItems) -> Lines:
+        """The lines of a batch of items that the project has."""
+        return lines_of(self._db, self._rubrics, project, wanted)
 
     async def check(self, project: Project, lines: Lines) -> tuple[int, Estimate]:
         """How many requests these are and what they would cost; BadInput with everything that is wrong."""

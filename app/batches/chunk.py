@@ -9,11 +9,12 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from functools import partial
 
 import structlog
 
 from app.batches.lines import unpack
-from app.batches.patience import submit_surely, surely
+from app.batches.patience import say_away, submit_surely, surely
 from app.batches.seats import Seats, merge
 from app.batches.standing import Standing
 from app.domain.batches import BatchStatus, Reuse
@@ -44,7 +45,7 @@ from app.storage.chunks import (
     leave_chunk,
     progress_rows,
 )
-from app.storage.database import Database, is_there_already
+from app.storage.database import Database, is_outage, is_there_already
 from app.storage.grades import load_grades
 from app.storage.reusable import earlier_replies, seen_by
 from app.storage.times import to_ms
@@ -93,6 +94,7 @@ class Chunks:
     ) -> None:
         self._db, self._grading, self._rubrics = db, grading, rubrics
         self._standing, self._seats, self._at_once, self._now = standing, seats, at_once, now
+        self._versions: dict[tuple[int, str, int], RubricVersion] = {}
 
     async def grade(self, batch_id: int, number: int) -> Ending:
         """Claim the chunk and grade what of it is not graded."""
@@ -112,7 +114,12 @@ class Chunks:
             ending = Ending.HANDED_ON if handed_on else Ending.RESTS
         except ClaimLost:
             log.warning("a chunk was taken over by another worker", chunk=number)
-        except Exception as error:  # a fault of ours: the batch rests until somebody has looked
+        except Exception as error:
+            if is_outage(error):  # once it is over, somebody goes on
+                say_away(error)
+                await self._leave(chunk, Ending.HANDED_ON)
+                return Ending.HANDED_ON
+            # A fault of ours: the batch rests until somebody has looked.
             log.error("a chunk failed", batch=show_id("b", batch_id), chunk=number, exc_info=error)
             self._standing.stop(batch_id, BatchStatus.PAUSED)
             await self._pause(batch_id, error)
@@ -229,8 +236,7 @@ class Chunks:
     async def _draw(
         self, chunk: ClaimedChunk, catalog: Catalog, number: int, line: int, request: GradeRequest
     ) -> _Work:
-        version = chunk.options.rubrics[request.rubric]
-        rubric = await self._rubrics.version(chunk.project, request.rubric, version)
+        rubric = await self._rubric(chunk, request.rubric)
         assignment, eligible = self._grading.draw(chunk.project, rubric, request)
         grade_id = self._db.new_id(self._now())
         assigned = put_assignment(
@@ -245,6 +251,13 @@ class Chunks:
         )
         catalog.put(ITEMS, item_row(chunk, number, line, grade_id))
         return _Work(number, request, rubric, assigned, assignment, eligible)
+
+    async def _rubric(self, chunk: ClaimedChunk, name: str) -> RubricVersion:
+        """The version of a rubric that the batch was checked with; versions never change."""
+        key = (chunk.project.id, name, chunk.options.rubrics[name])
+        if key not in self._versions:
+            self._versions[key] = await surely(partial(self._rubrics.version, chunk.project, *key[1:]))
+        return self._versions[key]
 
     async def _reuse(self, catalog: Catalog, works: list[_Work]) -> None:
         """Let seats take what their judges said before of the same texts in the same order."""

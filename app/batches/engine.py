@@ -53,7 +53,7 @@ class Engine:
             "scheduler_polling_interval_sec": 3600.0,
         }
         DBOS(config=config)
-        self.at_work = 0
+        self.at_work, self._stopped = 0, False
 
         async def grade_chunk(batch_id: int, number: int, round_: int) -> None:
             self.at_work += 1
@@ -82,6 +82,7 @@ class Engine:
 
     def stop(self) -> None:
         """Take no more chunks and let go of the engine's database."""
+        self._stopped = True
         DBOS.destroy(destroy_registry=True)
         # It had put its own thread pool, now shut, in the place of the loop's.
         asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor())
@@ -137,6 +138,8 @@ class Engine:
 
     async def _run_chunk(self, batch_id: int, number: int, round_: int) -> None:
         ending = await self._grade(batch_id, number)
+        if self._stopped:
+            await asyncio.Event().wait()  # the engine is gone: whoever takes over has what it had given us
         if ending is Ending.HANDED_ON:
             # Back in the queue it is no longer ours, and that we return here is not recorded as its end.
             await self.put_back([chunk_workflow(batch_id, number, round_)])

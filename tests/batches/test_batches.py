@@ -112,3 +112,29 @@ def test_verdicts_are_used_again_if_allowed_and_counted_once(serve, settings):
         judges = client.get("/judges").json()["items"]
         verdicts = sum(version["verdicts"] for judge in judges for version in judge["versions"])
         assert verdicts == first["counts"]["calls"] + again["counts"]["calls"] + anew["counts"]["calls"]
+
+
+def test_items_that_are_known_are_graded_without_being_sent_again(serve, settings):
+    service = serve()
+    with service.client() as client, worker_process(settings):
+        answers = [{"system": name, "text": f"{name} says so."} for name in ("one", "two")]
+        for k in range(5):
+            for answer in answers:
+                graded = request(k, answers=[answer], strata={"language": "de"})
+                assert client.post("/grade", json=graded).status_code == 200
+        ids = [f"item-{k}" for k in range(5)]
+        sent = client.post("/batches", json={"rubric": "point", "item_ids": ids})
+        assert sent.json()["items"] == 10, sent.text
+        pairs = {"rubric": "pair", "item_ids": ids, "systems": ["two", "one"]}
+        paired = client.post("/batches", json=pairs).json()
+        assert paired["items"] == 5
+        wait_for(client, sent.json(), "done")
+        wait_for(client, paired, "done")
+        systems = [one["grade"]["systems"] for one in results(client, sent.json())]
+        assert sorted(systems) == [["one"]] * 5 + [["two"]] * 5
+        assert [one["grade"]["systems"] for one in results(client, paired)] == [["two", "one"]] * 5
+        unknown = {"rubric": "pair", "item_ids": ["item-0", "nothing"], "systems": ["one", "three"]}
+        refused = client.post("/batches", json=unknown)
+        assert refused.status_code == 422
+        assert [one["row"] for one in refused.json()["errors"]] == [1, 2]
+        assert client.post("/batches", json={"rubric": "point"}).status_code == 422

@@ -13,15 +13,16 @@ from starlette.responses import Response, StreamingResponse
 
 from app.access.keys import Caller
 from app.batches.batches import Batches
-from app.batches.checking import Line
+from app.batches.checking import Line, Lines
+from app.batches.known import KnownItems
 from app.domain.batches import Batch, BatchMode, BatchOptions, BatchStatus, Reuse, Spending
 from app.domain.ids import read_id, show_id
 from app.domain.problems import Problem
 from app.domain.projects import Scope
-from app.web.api.grade import GradeIn
+from app.web.api.grade import GradeIn, PanelIn
 from app.web.callers import needs
 from app.web.errors import documented, problem_of
-from app.web.fields import Answered, Body, JsonResponse, Name
+from app.web.fields import Answered, Body, JsonResponse, Name, read_json
 from app.web.paging import Page, Paging
 from app.web.services import Served, Services
 from app.web.shown_grade import shown
@@ -130,6 +131,38 @@ class WorkerOut(Answered):
     seen_at: datetime = Field(description="Its last sign of life.", examples=["2026-11-22T10:05:00Z"])
 
 
+class KnownItemsIn(Body):
+    """Items that the service knows with their texts, in place of lines."""
+
+    rubric: Name = Field(description="Name of the rubric.", examples=["helpfulness"])
+    item_ids: list[Name] = Field(
+        min_length=1, max_length=1_000_000, description="Your ids of the items.", examples=[["ticket-1009"]]
+    )
+    systems: list[Name] | None = Field(
+        None,
+        min_length=1,
+        max_length=500,
+        description="Whose answers to grade; by default all. Two for a pairwise rubric. Of each system the "
+        "newest answer whose text is known.",
+        examples=[["bot-v7"]],
+    )
+    panel: PanelIn = Field(
+        default_factory=PanelIn, description="How judges are drawn and seated.", examples=[{"families": 3}]
+    )
+    max_cost_usd: float | None = Field(
+        None, gt=0, le=1000, description="The most that all seats of an item may cost.", examples=[0.05]
+    )
+    timeout_s: float = Field(
+        60, gt=0, le=600, description="Time until a seat without an answer is unscored.", examples=[60]
+    )
+
+    def wanted(self) -> KnownItems:
+        """The same in the words of the domain."""
+        return KnownItems(
+            self.rubric, self.item_ids, self.systems, self.panel.request(), self.max_cost_usd, self.timeout_s
+        )
+
+
 class ResumeIn(Body):
     """How to go on."""
 
@@ -166,8 +199,12 @@ class DailyBudgetOut(Answered):
     openapi_extra={
         "requestBody": {
             "required": True,
-            "description": "One request of POST /grade per line, without `wait` and `callback_url`.",
-            "content": {"application/x-ndjson": {"schema": {"type": "string"}}},
+            "description": "One request of POST /grade per line, without `wait` and `callback_url`; or, as "
+            "JSON, items that the service knows.",
+            "content": {
+                "application/x-ndjson": {"schema": {"type": "string"}},
+                "application/json": {"schema": {"$ref": "#/components/schemas/KnownItemsIn"}},
+            },
         }
     },
     responses={
@@ -206,7 +243,11 @@ async def create_batch(
     ] = False,
 ) -> Response:
     """Every line is checked before anything is paid; one bad line refuses the file, all are named."""
-    lines = _read_lines(request, rubric)
+    if _media_type(request) == "application/json":
+        known = await read_json(request, KnownItemsIn)
+        lines: Lines = services.batches.lines_of(caller.project, known.wanted())
+    else:
+        lines = _read_lines(request, rubric)
     if dry_run:
         items, estimate = await services.batches.check(caller.project, lines)
         return JsonResponse(orjson.dumps({"items": items, "estimate": estimate}))
@@ -398,7 +439,7 @@ async def _results(use: Batches, caller: Caller, batch_id: int, after: int) -> A
 
 async def _read_lines(request: Request, rubric: str | None) -> AsyncIterator[Sequence[Line]]:
     """The body's lines in blocks, each checked for its form in a thread."""
-    given = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    given = _media_type(request)
     if given not in _JSONL:
         raise HTTPException(415, f"send {_JSONL[0]}, not {given or 'a body without a content type'}")
     held, number = b"", 0
@@ -418,6 +459,10 @@ async def _read_lines(request: Request, rubric: str | None) -> AsyncIterator[Seq
         block.append((number + 1, held))
     if block:
         yield await run_in_threadpool(_parse, block, rubric)
+
+
+def _media_type(request: Request) -> str:
+    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
 def _parse(lines: Sequence[tuple[int, bytes]], rubric: str | None) -> list[Line]:

@@ -81,6 +81,17 @@ class PanelIn(Body):
         None, ge=0, lt=2**53, description="Replays a draw; by default drawn at random.", examples=[None]
     )
 
+    def request(self) -> PanelRequest:
+        """The same in the words of the domain."""
+        return PanelRequest(
+            families=self.families,
+            judges_per_family=self.judges_per_family,
+            exclude_families=frozenset(self.exclude_families),
+            exclude_own_family=self.exclude_own_family,
+            both_orders=self.both_orders,
+            seed=self.seed,
+        )
+
 
 class GradeIn(Body):
     """An item to be graded."""
@@ -131,7 +142,6 @@ class GradeIn(Body):
 
     def request(self) -> GradeRequest:
         """The same in the words of the domain."""
-        panel = self.panel
         return GradeRequest(
             rubric=self.rubric,
             item=Item(
@@ -142,14 +152,7 @@ class GradeIn(Body):
                 reference=self.reference,
                 strata=self.strata,
             ),
-            panel=PanelRequest(
-                families=panel.families,
-                judges_per_family=panel.judges_per_family,
-                exclude_families=frozenset(panel.exclude_families),
-                exclude_own_family=panel.exclude_own_family,
-                both_orders=panel.both_orders,
-                seed=panel.seed,
-            ),
+            panel=self.panel.request(),
             max_cost_usd=self.max_cost_usd,
             timeout_s=self.timeout_s,
             callback_url=self.callback_url,
