@@ -161,7 +161,8 @@ async def work(settings: Settings, *, parent: int | None = None) -> None:
     roster = build_roster(settings)
     await upgrade(settings.database_url)
     rng, metrics, background = Random(secrets.randbits(256)), Metrics(), Background()
-    async with Database(settings.database_url, rng=rng) as database:
+    # A worker writes in the order of its chunks: a small cache does, and stays small beside a large file.
+    async with Database(settings.database_url, readers=2, cache_mb=16, rng=rng) as database:
         rubrics = Rubrics(database)
         grading = Grading(
             database,

@@ -11,7 +11,7 @@ The engine's own recovery is for restarts of the same executor. Executors here a
 
 import asyncio
 import sqlite3
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
@@ -109,11 +109,19 @@ class Engine:
         if workflow_ids:
             await DBOS.resume_workflows_async(list(workflow_ids), queue_name=_QUEUE)
 
-    async def missing(self, chunks: Sequence[tuple[int, int, int]]) -> list[tuple[int, int, int]]:
-        """Those (batch, number, round) that the engine has not, or not any more."""
+    async def missing(
+        self, chunks: Sequence[tuple[int, int, int]], living: Collection[str]
+    ) -> list[tuple[int, int, int]]:
+        """Those (batch, number, round) that the engine has not, or not any more.
+
+        Chunks that it gave to an executor that is none of the ``living`` go back to its queue.
+        """
         ids = {chunk_workflow(*chunk): chunk for chunk in chunks}
         found = await DBOS.list_workflows_async(
             workflow_ids=list(ids), status=_UNDER_WAY, load_input=False, load_output=False
+        )
+        await self.put_back(
+            [one.workflow_id for one in found if one.status == "PENDING" and one.executor_id not in living]
         )
         there = {one.workflow_id for one in found}
         return [chunk for workflow, chunk in ids.items() if workflow not in there]

@@ -131,12 +131,17 @@ class BatchWorker:
                 await engine.hand_over(batch.id, batch.project_id, batch.round + 1, numbers)
 
     async def _sweep(self, engine: Engine) -> None:
-        """Chunks that fell between the engine and us are handed over again."""
+        """Chunks that fell between the engine and us, or that nobody on record has, are handed over again."""
+        for process_id in await workers.strays(self._db):
+            await workers.bury(self._db, process_id)
         waiting = set(await unclaimed(self._db, limit=2 * WINDOW))
         # Only what waited at the last sweep as well: what is just being handed over is not lost.
         suspects, self._waiting = sorted(waiting & self._waiting), waiting
-        for batch_id, number, round_ in await engine.missing(suspects) if suspects else ():
-            await take_back(self._db, batch_id, number, round_)
+        if suspects:
+            alive = await workers.list_workers(self._db)
+            living = {executor_of(one.host, one.process_id) for one in alive}
+            for batch_id, number, round_ in await engine.missing(suspects, living):
+                await take_back(self._db, batch_id, number, round_)
         await engine.forget_finished()
         await wake_for_the_day(self._db, now=self._now())
 

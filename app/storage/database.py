@@ -84,10 +84,10 @@ class _Engines(Protocol):
 class _SQLite:
     """A thread for writes and a few for reads; each transaction crosses to its thread once."""
 
-    def __init__(self, url: URL, readers: int) -> None:
+    def __init__(self, url: URL, readers: int, cache_mb: int) -> None:
         Path(str(url.database)).parent.mkdir(parents=True, exist_ok=True)
-        self._writes = sqlite_engine(url)
-        self._reads = sqlite_engine(url, read_only=True, pool_size=readers)
+        self._writes = sqlite_engine(url, cache_mb=cache_mb)
+        self._reads = sqlite_engine(url, read_only=True, pool_size=readers, cache_mb=cache_mb)
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="sqlite-writer")
         self._readers = ThreadPoolExecutor(readers, thread_name_prefix="sqlite-reader")
         self._connection: Connection | None = None
@@ -123,7 +123,7 @@ class _SQLite:
 class _PostgreSQL:
     """Pooled asyncpg connections; reads are read-only snapshots."""
 
-    def __init__(self, url: URL, readers: int) -> None:
+    def __init__(self, url: URL, readers: int, cache_mb: int) -> None:
         self._engine: AsyncEngine = create_async_engine(
             url, pool_size=readers + 1, max_overflow=0, pool_pre_ping=True, pool_timeout=60
         )
@@ -146,13 +146,14 @@ class Database:
     """The open database. Use as ``async with Database(url) as db`` or `open` and `close`.
 
     ``process_id`` stands in rows of unfinished work, so that others see when its owner is dead.
+    ``cache_mb`` is the most that each connection to a SQLite file keeps of it.
     """
 
-    def __init__(self, url: str, *, readers: int = 4, rng: Random | None = None) -> None:
+    def __init__(self, url: str, *, readers: int = 4, cache_mb: int = 128, rng: Random | None = None) -> None:
         self.url = read_url(url)
         self.backend = "sqlite" if self.url.get_backend_name() == "sqlite" else "postgresql"
         self._rng = rng or SystemRandom()
-        self._readers = readers
+        self._readers, self._cache_mb = readers, cache_mb
         self.process_id = new_id(to_ms(datetime.now(UTC)), self._rng)
         self._id_moment, self._ids_of_moment = -1, set[int]()
         self._engines: _Engines | None = None
@@ -161,7 +162,8 @@ class Database:
 
     async def open(self) -> None:
         """Connect, start the writer and put this process on record. The schema must be there."""
-        engines: _Engines = (_SQLite if self.backend == "sqlite" else _PostgreSQL)(self.url, self._readers)
+        kind = _SQLite if self.backend == "sqlite" else _PostgreSQL
+        engines: _Engines = kind(self.url, self._readers, self._cache_mb)
         self._engines, self._writer = engines, Writer(engines.write)
         self._writer.start()
         try:
@@ -257,7 +259,12 @@ async def _quietly(work: Coroutine[Any, Any, None]) -> None:
 
 
 def sqlite_engine(
-    url: URL, *, read_only: bool = False, pool_size: int = 1, foreign_keys: bool = True
+    url: URL,
+    *,
+    read_only: bool = False,
+    pool_size: int = 1,
+    foreign_keys: bool = True,
+    cache_mb: int = 128,
 ) -> Engine:
     """An engine whose connections are set up for durability and for several processes on one file.
 
@@ -273,7 +280,7 @@ def sqlite_engine(
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute(f"PRAGMA foreign_keys = {'ON' if foreign_keys else 'OFF'}")
         connection.execute("PRAGMA temp_store = MEMORY")
-        connection.execute("PRAGMA cache_size = -131072")  # 128 MiB at most
+        connection.execute(f"PRAGMA cache_size = {-1024 * cache_mb}")
         connection.execute(
             "PRAGMA wal_autocheckpoint = 16000"
         )  # 64 MiB: pages of a large import are written once

@@ -9,14 +9,26 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import BigInteger, Connection, cast, delete, func, insert, literal_column, or_, select, update
+from sqlalchemy import (
+    BigInteger,
+    Connection,
+    cast,
+    delete,
+    func,
+    insert,
+    literal_column,
+    or_,
+    select,
+    union,
+    update,
+)
 from sqlalchemy.engine import Row as SqlRow
 
 from app.domain.batches import BatchStatus, Worker
 from app.storage import budgets
 from app.storage.database import Database
 from app.storage.processes import gone
-from app.storage.tables import batch_chunks, batches, workers
+from app.storage.tables import batch_chunks, batches, purses, workers
 from app.storage.times import from_ms
 
 SILENT_MS = 8_000  # without a sign of life for so long, a worker is taken over
@@ -124,6 +136,17 @@ async def bury(db: Database, process_id: int) -> float:
         return _let_go(connection, process_id)
 
     return await db.write(work)
+
+
+async def strays(db: Database) -> tuple[int, ...]:
+    """Processes that claim chunks or hold money, but are on record as no worker: each wants a `bury`."""
+    known = select(workers.c.process_id)
+    claims = select(batch_chunks.c.process_id).where(~batch_chunks.c.done)
+    query = union(
+        claims.where(batch_chunks.c.process_id.is_not(None), batch_chunks.c.process_id.not_in(known)),
+        select(purses.c.process_id).where(purses.c.process_id.not_in(known)),
+    )
+    return await db.read(lambda connection: tuple(connection.execute(query).scalars()))
 
 
 async def list_workers(db: Database) -> tuple[Worker, ...]:
