@@ -12,6 +12,7 @@ from app.domain.rubrics import RubricVersion
 from app.reporting.bias_words import NO_EFFECT, check_sentence, group_sentence, sentence
 from app.storage.calibrations import list_calibrations
 from app.storage.database import Database
+from app.storage.judge_versions import list_judge_versions
 from app.storage.rubrics import get_rubric
 
 _RUNS_LOOKED_AT = 10  # runs of one criterion, newest first, of which some may wait or have failed
@@ -98,7 +99,7 @@ class CriterionBias:
 
 @dataclass(frozen=True, slots=True)
 class BiasReport:
-    """Every criterion of a rubric, for one judge."""
+    """Every criterion of a rubric, for one judge; ``family`` is None where no verdict is on record."""
 
     judge: str
     family: str | None
@@ -129,12 +130,14 @@ async def bias_report(
         for name in ([criterion] if criterion else known)
     ]
     seen = [v for c in told for v in c.versions]
+    on_record = [version for _, version in await list_judge_versions(db, project_id, name=judge)]
+    known_by = seen or on_record
     return BiasReport(
         judge=judge,
-        family=seen[0].family if seen else None,
+        family=known_by[-1].family if known_by else None,
         rubric=rubric,
         rubric_version=version.version,
-        simulated=any(v.simulated for v in seen),
+        simulated=any(v.simulated for v in known_by),
         criteria=tuple(told),
     )
 

@@ -120,11 +120,14 @@ async def compare(
     ready = await quality.ready(project_id, rubric, criterion)
     if ready is None:
         why = await quality.why_none(project_id, rubric, criterion)
-        empty = _Found({}, None, 0, 0, (*why, _NOT_CALIBRATED))
+        raw = await quality.uncalibrated(project_id, rubric, criterion)
+        anchors = _anchors(raw, _codes(raw, baseline, candidate)) if raw.frame.systems else (0, 0)
+        empty = _Found({}, None, *anchors, (*why, _NOT_CALIBRATED))
         nothing = _row(empty, p_equivalent=1.0, level=level, width=1.0, p_adjusted=None)
+        upwards, simulated = version.rubric.criterion(criterion).higher_is_better, raw.frame.simulated
         return Comparison(
-            rubric, criterion, baseline, candidate, margin, level,
-            version.rubric.criterion(criterion).higher_is_better, None, None, False, (), nothing, (),
+            rubric, criterion, baseline, candidate, margin, level, upwards, None, None, simulated, (),
+            nothing, (),
         )  # fmt: skip
     units, calibration = ready.units, ready.calibration
     codes = _codes(units, baseline, candidate)
@@ -165,6 +168,12 @@ def _codes(units: GradedUnits, baseline: str, candidate: str) -> tuple[int, int]
     if wrong:
         raise BadInput("there is nothing to compare", wrong)
     return systems.index(baseline), systems.index(candidate)
+
+
+def _anchors(units: GradedUnits, codes: tuple[int, int]) -> tuple[int, int]:
+    """How many answers (or pairs) of each system people graded."""
+    first, second = (int(np.sum((units.system == code) & np.isfinite(units.human))) for code in codes)
+    return first, second
 
 
 def _found(

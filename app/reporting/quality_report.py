@@ -114,7 +114,7 @@ class Quality:
             raise NotFound("criterion", criterion)
         ready = await self.ready(project_id, rubric, criterion)
         calibration = None if ready is None else ready.calibration
-        units = await self._uncalibrated(project_id, rubric, criterion) if ready is None else ready.units
+        units = await self.uncalibrated(project_id, rubric, criterion) if ready is None else ready.units
         groups = await asyncio.to_thread(group_units, units, by)
         rows, quality = await asyncio.to_thread(
             quality_rows, units, groups, level, population, ready is not None
@@ -199,7 +199,8 @@ class Quality:
         units = await asyncio.to_thread(graded_units, more.frame) if more.added else kept.units
         return Ready(calibration, units, kept.left_out + more.left_out, later.newest_verdict)
 
-    async def _uncalibrated(self, project_id: int, rubric: str, criterion: str) -> GradedUnits:
+    async def uncalibrated(self, project_id: int, rubric: str, criterion: str) -> GradedUnits:
+        """Every unit as judges and people left it, for a criterion without a calibration."""
         evidence = await load_evidence(self.db, project_id, rubric, criterion)
         return await asyncio.to_thread(lambda: raw_units(build_design(evidence)))
 

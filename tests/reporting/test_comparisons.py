@@ -64,7 +64,11 @@ async def test_without_a_calibration_nothing_is_decided(db, now):
     found = await compare(Quality(db), project.id, **ASK, baseline="bot-0", candidate="bot-4")
     assert found.overall.verdict is Finding.INCONCLUSIVE
     assert found.calibration_id is None
-    assert found.overall.status is ScoreStatus.JUDGE_RELATIVE
+    assert found.overall.status is ScoreStatus.INSUFFICIENT_ANCHORS
+    assert min(found.overall.baseline_anchors, found.overall.candidate_anchors) > 0
+    assert found.overall.warnings
+    with pytest.raises(BadInput):
+        await compare(Quality(db), project.id, **ASK, baseline="bot-0", candidate="bto-4")
 
 
 async def test_where_lower_is_better_a_better_candidate_has_a_negative_difference(calibrated):

@@ -4,6 +4,7 @@ import httpx2
 import pytest
 
 from tests.calibration.planted import plant
+from tests.running_service import POINTWISE
 from tests.web.test_calibrations import as_csv, settle, upload
 
 
@@ -76,13 +77,24 @@ def test_one_criterion_may_be_asked_for(planted):
     assert "helpfulness" in report(planted, "judge-1", 404, criterion="charm")["detail"]
 
 
+def test_a_judge_with_verdicts_is_known_before_there_is_a_calibration(client):
+    client.put("/rubrics/new", json=POINTWISE)
+    verdicts = as_csv(
+        ["item_id", "system", "judge", "judge_family", "score"], [("q1", "s", "newcomer", "f", 4)]
+    )
+    upload(client, "/verdicts", verdicts, rubric="new")
+    found = client.get("/judges/newcomer/bias", params={"rubric": "new"}).json()
+    assert (found["judge"], found["family"], found["simulated"]) == ("newcomer", "f", False)
+    assert [(one["status"], one["versions"]) for one in found["criteria"]] == [("not_calibrated", [])]
+
+
 def test_a_judge_that_nobody_knows_is_not_found(planted):
     assert "nobody" in report(planted, "nobody", 404)["detail"]
 
 
 def test_a_judge_of_the_roster_without_verdicts_has_an_empty_report(planted):
     body = report(planted, "alder-1")
-    assert body["family"] is None
+    assert (body["family"], body["simulated"]) == ("alder", True)
     assert body["criteria"][0]["versions"] == []
 
 

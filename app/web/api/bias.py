@@ -175,9 +175,7 @@ class BiasOut(Answered):
     """The bias report of one judge under one rubric."""
 
     judge: str = Field(description="The judge.", examples=["gpt-x"])
-    family: str | None = Field(
-        description="Its family; null if it has no verdicts here.", examples=["openai"]
-    )
+    family: str | None = Field(description="Its family; null if nothing tells it.", examples=["openai"])
     rubric: str = Field(description="The rubric.", examples=["helpfulness"])
     rubric_version: int = Field(description="The rubric's newest version.", examples=[3])
     simulated: bool = Field(
@@ -201,15 +199,15 @@ async def get_bias(
 ) -> BiasOut:
     """Every bias with an interval, the number behind it, and one sentence; or what is missing to tell it."""
     report = await bias_report(services.database, caller.project.id, name, rubric=rubric, criterion=criterion)
-    on_roster = any(version.name == name for version in services.roster.versions())
-    if not on_roster and not any(told.versions for told in report.criteria):
-        raise NotFound("judge with verdicts here, or on the roster, called", name)
+    on_roster = next((one.config for one in services.roster.entries if one.config.name == name), None)
+    if on_roster is None and report.family is None:
+        raise NotFound("judge on the roster or on record called", name)
     return BiasOut(
         judge=report.judge,
-        family=report.family,
+        family=report.family or (on_roster.family if on_roster else None),
         rubric=report.rubric,
         rubric_version=report.rubric_version,
-        simulated=report.simulated,
+        simulated=report.simulated or (on_roster is not None and on_roster.provider == "simulated"),
         criteria=[_criterion(told) for told in report.criteria],
     )
 
