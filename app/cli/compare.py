@@ -55,10 +55,10 @@ async def _compare(arguments: Namespace, service: Service, output: Output) -> in
     )
     output.document(found)
     output.say(*simulated_note(found["simulated"]))
-    output.say(
-        f"{found['candidate']} is {_words(found)} {found['baseline']} on {found['criterion']}: "
-        f"{number(found['difference'])} {interval(found['interval'])}"
-    )
+    words = f"{found['candidate']} is {_words(found)} {found['baseline']} on {found['criterion']}"
+    if found["difference"] is not None:
+        words += f": {number(found['difference'])} {interval(found['interval'])}"
+    output.say(words)
     if found["rows"]:
         rows = [_row(row) for row in found["rows"]]
         heads = ("stratum", "difference", "interval", "adjusted p", "verdict")
@@ -75,7 +75,7 @@ def _words(found: dict[str, Any]) -> str:
         "better": "better than",
         "worse": "worse than",
         "equivalent": f"equivalent (within {found['margin']:g}) to",
-        "inconclusive": "not shown to be better, worse or equivalent; inconclusive against",
+        "inconclusive": "shown to be neither better, worse nor equivalent (inconclusive) against",
     }[found["verdict"]]
 
 

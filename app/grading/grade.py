@@ -214,7 +214,10 @@ class Grading:
         )
         self.waiting += 1
         try:
-            await self._places.acquire()
+            async with asyncio.timeout_at(begun.deadline):
+                await self._places.acquire()
+        except TimeoutError:
+            return panel.turned_away()
         finally:
             self.waiting -= 1
         self.in_flight += 1

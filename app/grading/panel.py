@@ -65,6 +65,14 @@ class Panel:
         outcomes = [outcome for chain in chains for outcome in chain]
         return tuple(sorted(outcomes, key=lambda outcome: outcome.seat.position))
 
+    def turned_away(self) -> tuple[SeatOutcome, ...]:
+        """Every seat unscored, because the time was over before this grade's turn; nobody is asked."""
+        why = f"this grade's turn did not come within {self.timeout_s:g} s: too many were at work"
+        reply = _unscored(UnscoredReason.TIMEOUT, why)
+        for seat in self.assignment.seats:
+            self.answered(seat.judge, reply)
+        return tuple(SeatOutcome(seat, reply) for seat in self.assignment.seats)
+
     async def _fill(self, seat: Seat, share: float | None) -> list[SeatOutcome]:
         """The seat and its replacements, until one gives a verdict or none may be drawn any more."""
         chain: list[SeatOutcome] = []

@@ -1,5 +1,6 @@
 """The one table from what went wrong to an HTTP status, and its form: problem+json (RFC 9457)."""
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -248,7 +249,11 @@ def _shown(problem: Problem) -> dict[str, Any]:
 def _short(value: object) -> object:
     if isinstance(value, bool | float) or (isinstance(value, int) and abs(value) < 2**53):
         return value
-    text = _clean(value if isinstance(value, str) else repr(value))
+    if isinstance(value, bytes):
+        value = value.decode("utf-8", "replace")
+    elif not isinstance(value, str):
+        value = json.dumps(value, ensure_ascii=False, default=repr)
+    text = _clean(value)
     return text if len(text) <= _LONGEST_VALUE else text[:_LONGEST_VALUE] + "…"
 
 

@@ -167,6 +167,15 @@ def test_a_bad_request_names_every_problem_at_once_with_its_place_and_value(clie
     assert values["body.max_cost_usd"] == "much"
 
 
+def test_an_offending_value_is_shown_as_json_and_not_in_the_words_of_our_language(client):
+    body = {"rubric": "point", "prompt": "?", "answers": {"text": None, "é": True}}
+    (error,) = client.post("/grade", json=body).json()["errors"]
+    assert error["value"] == '{"text": null, "é": true}'
+    headers = {"content-type": "application/json"}
+    (error,) = client.post("/grade", content=b'{"rubric": ', headers=headers).json()["errors"]
+    assert error["value"] == '{"rubric": '
+
+
 def test_what_the_rubric_does_not_allow_is_named_at_once(client):
     body = {
         "rubric": "point",

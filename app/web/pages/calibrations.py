@@ -130,6 +130,7 @@ class RunPage:
     warnings: tuple[str, ...]
     gains: tuple[tuple[str, str, str], ...]
     counts: tuple[tuple[str, str], ...]
+    scale: str
     fixed: NumberTable | None
     variances: NumberTable | None
     judges: tuple[JudgeWeight, ...]
@@ -248,6 +249,7 @@ def _run_page(run: Calibration, weights: Mapping[str, float], may_schedule: bool
         warnings=tuple(map(sentence, model.get("warnings", ()))),
         gains=_gains(diagnostics),
         counts=_counts(snapshot, diagnostics),
+        scale=_unit_scale(model),
         fixed=_fixed(model),
         variances=_variances(model),
         judges=_judges(model, weights),
@@ -369,7 +371,14 @@ def _fixed(model: Mapping[str, Any]) -> NumberTable | None:
         (row["name"].replace("_", " "), row["meaning"], row["estimate"], row["interval"], _pulled(row))
         for row in model.get("fixed_effects", ())
     ]
-    return _numbers("Fixed effects, on a scale from 0 (worst) to 1 (best)", rows, 3) if rows else None
+    return _numbers(f"Fixed effects, on {_unit_scale(model)}", rows, 3) if rows else None
+
+
+def _unit_scale(model: Mapping[str, Any]) -> str:
+    """The scale that the numbers of the model are on."""
+    if model.get("kind") == "pairwise":
+        return "a scale from −1 (the second wins) to 1 (the first wins)"
+    return "a scale from 0 (worst) to 1 (best)"
 
 
 def _pulled(row: Mapping[str, Any]) -> str:
@@ -394,7 +403,7 @@ def _variances(model: Mapping[str, Any]) -> NumberTable | None:
         )
         for row in model.get("variance_components", ())
     ]  # fmt: skip
-    caption = "Standard deviations, on a scale from 0 (worst) to 1 (best)"
+    caption = f"Standard deviations, on {_unit_scale(model)}"
     return _numbers(caption, rows, 3) if rows else None
 
 
