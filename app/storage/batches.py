@@ -180,7 +180,7 @@ async def change_status(
             budgets.raise_limit(connection, batch_id, top_up_usd)
         return True
 
-    return await db.write(work)
+    return await db.alone(work)
 
 
 async def wake_for_the_day(db: Database, *, now: datetime) -> int:
@@ -200,7 +200,7 @@ async def wake_for_the_day(db: Database, *, now: datetime) -> int:
 
     if not await db.read(lambda connection: connection.execute(waiting).first()):
         return 0
-    return await db.write(work)
+    return await db.alone(work)
 
 
 async def retry_items(
@@ -245,7 +245,7 @@ async def retry_items(
             connection.execute(update(batches).where(batches.c.id == batch_id).values(**values))
         return len(numbers)
 
-    return await db.write(work)
+    return await db.alone(work)
 
 
 async def forget_requests(db: Database, *, before: datetime) -> int:

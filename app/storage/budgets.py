@@ -5,7 +5,7 @@ the transaction that records the reply (`spend_rows`): whatever dies, spent, hel
 pass a limit.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
 
 from sqlalchemy import Connection, delete, func, insert, or_, select, update
@@ -14,12 +14,13 @@ from sqlalchemy.engine import Row as SqlRow
 from app.domain.batches import Spending
 from app.domain.ids import content_id
 from app.storage.database import Database
-from app.storage.statements import Add, Row, summed
+from app.storage.statements import Add, Insert, Row, summed
 from app.storage.tables import budgets, purses
 from app.storage.writer import Rows
 
 BATCH, DAY, DAILY = "batch", "day", "daily"
 
+_OPEN = Insert(budgets, tuple(column.name for column in budgets.columns), ignore=True)
 _SPEND = Add(budgets, ("spent_usd", "held_usd", "id"), prepare=summed)
 _PURSE = Add(purses, ("held_usd", "id"), prepare=summed)
 
@@ -47,9 +48,7 @@ def open_budget(
     connection: Connection, budget_id: int, project_id: int, kind: str, limit: float | None, day: int | None
 ) -> None:
     """Put a budget on record unless it is there."""
-    if connection.execute(select(budgets.c.id).where(budgets.c.id == budget_id)).first() is None:
-        values = {"id": budget_id, "project_id": project_id, "kind": kind, "day": day, "limit_usd": limit}
-        connection.execute(insert(budgets).values(**values, spent_usd=0.0, held_usd=0.0, suspect_usd=0.0))
+    _OPEN.execute(connection, [(budget_id, project_id, kind, day, limit, 0.0, 0.0, 0.0)])
 
 
 async def hold(
@@ -65,6 +64,7 @@ async def hold(
     def work(connection: Connection) -> tuple[float, str | None]:
         limit = _daily_limit(connection, project_id)
         open_budget(connection, today, project_id, DAY, limit, day)
+        _lock(connection, (batch_id, today))
         lacking = BATCH
         for amount in amounts:
             if not _take(connection, batch_id, amount):
@@ -77,7 +77,7 @@ async def hold(
             lacking = DAY
         return 0.0, lacking
 
-    return await db.write(work)
+    return await db.alone(work)
 
 
 async def give_back(db: Database, project_id: int, batch_id: int, day: int, amount: float) -> None:
@@ -97,6 +97,13 @@ def spend_rows(
     }
 
 
+def held_budgets(connection: Connection, process_id: int) -> None:
+    """Lock the budgets that a dead worker held money of, before anything else of it is touched: whoever
+    records for it locks in the same order."""
+    found = connection.execute(select(purses).where(purses.c.process_id == process_id)).all()
+    _lock(connection, {budget for purse in found for budget in (purse.batch_id, purse.day_budget_id)})
+
+
 def suspect(connection: Connection, process_id: int) -> float:
     """What a dead worker held may have been spent: it stays out of reach. Returns how much."""
     found = connection.execute(
@@ -112,6 +119,12 @@ def suspect(connection: Connection, process_id: int) -> float:
             connection.execute(change.values(**values))
         connection.execute(delete(purses).where(purses.c.id == purse.id))
     return total
+
+
+def _lock(connection: Connection, ids: Collection[int]) -> None:
+    """Lock budgets in the order of ids, as `spend_rows` does."""
+    query = select(budgets.c.id).where(budgets.c.id.in_(sorted(ids))).order_by(budgets.c.id)
+    connection.execute(query.with_for_update()).all()
 
 
 def spending(row: SqlRow[tuple[object, ...]] | None) -> Spending:

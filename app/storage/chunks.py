@@ -94,7 +94,7 @@ async def hand_to_engine(db: Database, batch_id: int, round_: int, numbers: Sequ
             some = update(batch_chunks).where(c.id.in_(ids[start : start + 500]), c.round == 0, ~c.done)
             connection.execute(some.values(round=round_))
 
-    await db.write(work)
+    await db.alone(work)
 
 
 async def unclaimed(db: Database, limit: int) -> tuple[tuple[int, int, int], ...]:
@@ -145,7 +145,7 @@ async def claim_chunk(db: Database, batch_id: int, number: int, *, now: datetime
             claim=claim,
         )
 
-    return await db.write(work)
+    return await db.alone(work)
 
 
 async def grades_of(db: Database, chunk: ClaimedChunk) -> dict[int, tuple[int | None, bool]]:
@@ -175,7 +175,7 @@ async def finish_chunk(db: Database, chunk: ClaimedChunk, *, now: datetime) -> b
         finished = done.values(status=BatchStatus.DONE.value, finished_at=to_ms(now))
         return connection.execute(finished).rowcount == 1
 
-    return await db.write(work)
+    return await db.alone(work)
 
 
 async def leave_chunk(db: Database, chunk: ClaimedChunk, *, to_engine: bool) -> None:

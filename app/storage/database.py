@@ -25,8 +25,9 @@ from app.storage.writer import Rows, Writer
 T = TypeVar("T")
 
 _BUSY_TIMEOUT_MS = 10_000
-# Classes of PostgreSQL's SQLSTATE: no connection, no room, not ready for connections, shutting down.
-_AWAY = ("08", "53", "55", "57")
+# Classes of PostgreSQL's SQLSTATE: no connection, rolled back for another transaction (a deadlock), no room,
+# not ready for connections, shutting down.
+_AWAY = ("08", "40", "53", "55", "57")
 
 
 class UnsupportedDatabase(ValueError):
@@ -61,7 +62,8 @@ def read_url(url: str) -> URL:
 
 
 def is_outage(error: Exception) -> bool:
-    """Whether the database could not be reached, or not in time: what failed may be tried again."""
+    """Whether the database could not be reached or not in time, or gave way to another transaction: what
+    failed may be tried again."""
     if isinstance(error, DBAPIError):
         refused = str(getattr(error.orig, "sqlstate", None) or "")[:2] in _AWAY
         return refused or error.connection_invalidated or isinstance(error, OperationalError | InterfaceError)
@@ -200,6 +202,14 @@ class Database:
     async def write(self, work: Callable[[Connection], T]) -> T:
         """Run ``work`` in a write transaction; returns once it is durable. It may be run twice."""
         return await self._open_writer().submit({}, work)
+
+    async def alone(self, work: Callable[[Connection], T]) -> T:
+        """`write` in a transaction of its own, whose locks are held for nothing else.
+
+        For what locks rows that several processes change: within a group of others' writes each process
+        could hold what the other waits for.
+        """
+        return await self._open_engines().write(work)
 
     async def submit(self, rows: Rows) -> None:
         """Insert ``rows`` with whatever else is being committed; returns once they are durable."""

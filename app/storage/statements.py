@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Dialect, Table, bindparam, func, text, update
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 
 Row = tuple[Any, ...]
 Prepare = Callable[[Connection, list[Row]], list[Row]]
@@ -39,6 +39,8 @@ class Insert:
         ------
         IntegrityError
             If a key is taken or a parent is missing.
+        DBAPIError
+            For whatever else the database refuses.
         """
         if not rows:
             return
@@ -50,6 +52,9 @@ class Insert:
             cursor.executemany(statement, list(rows))
         except driver.IntegrityError as error:
             raise IntegrityError(statement, None, error) from error
+        except driver.Error as error:
+            kind = OperationalError if isinstance(error, driver.OperationalError) else DBAPIError
+            raise kind(statement, None, error) from error
         finally:
             cursor.close()
 

@@ -104,7 +104,7 @@ async def leave(db: Database) -> None:
         _let_go(connection, db.process_id)
         connection.execute(update(workers).where(workers.c.process_id == db.process_id).values(seen_at=0))
 
-    await db.write(work)
+    await db.alone(work)
 
 
 async def take_dead(db: Database) -> tuple[Worker, ...]:
@@ -125,7 +125,7 @@ async def take_dead(db: Database) -> tuple[Worker, ...]:
 
     if not await db.read(lambda c: _any_silent(c, db.process_id)):
         return ()
-    return await db.write(work)
+    return await db.alone(work)
 
 
 async def bury(db: Database, process_id: int) -> float:
@@ -135,7 +135,7 @@ async def bury(db: Database, process_id: int) -> float:
         connection.execute(delete(workers).where(workers.c.process_id == process_id))
         return _let_go(connection, process_id)
 
-    return await db.write(work)
+    return await db.alone(work)
 
 
 async def strays(db: Database) -> tuple[int, ...]:
@@ -176,6 +176,7 @@ def _any_silent(connection: Connection, process_id: int) -> bool:
 
 
 def _let_go(connection: Connection, process_id: int) -> float:
+    budgets.held_budgets(connection, process_id)
     free = update(batch_chunks).where(batch_chunks.c.process_id == process_id)
     connection.execute(free.values(process_id=None, claim=None))
     return budgets.suspect(connection, process_id)
