@@ -31,6 +31,10 @@ from app.anchoring.documents import read_documents
 from app.anchoring.drafts import Drafts
 from app.anchoring.imports import Imports
 from app.anchoring.ingest import Anchors, Schedule, queue_calibrations
+from app.annotating.desk import Desk
+from app.annotating.people import People
+from app.annotating.publish import Publishing
+from app.annotating.queues import Queues
 from app.auditing.asked import Means
 from app.auditing.audits import Audits, Retire
 from app.batches.batches import Batches
@@ -143,6 +147,10 @@ def build_services(settings: Settings, roster: Roster) -> tuple[Services, Callba
         anchors=anchors,
         imports=Imports(database, schedule=schedule),
         audits=Audits(Means(database, roster, read_documents), background.start, schedule, _retire(anchors)),
+        queues=Queues(database, quality, seed=lambda: secrets.randbits(53)),
+        desk=Desk(database),
+        people=People(database, keys),
+        publishing=Publishing(database, schedule),
         quality=quality,
         roster_report=RosterReport(database, roster),
         metrics=metrics,

@@ -113,6 +113,10 @@ class KeyRing:
         self._touch(known.caller, now)
         return known.caller
 
+    async def has_keys(self) -> bool:
+        """Whether there was ever a key: before, whoever calls from this machine may do everything."""
+        return await self.anyone() is None
+
     async def anyone(self) -> Caller | None:
         """The caller that everybody is while there is no key; None once there is one."""
         now = self._now()

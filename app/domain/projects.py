@@ -12,6 +12,8 @@ class Scope(StrEnum):
     ANCHORS = "anchors"
     READ = "read"
     ADMIN = "admin"
+    ANNOTATE = "annotate"
+    """Grade in the one queue that an invitation names, and nothing else."""
 
 
 @dataclass(frozen=True, slots=True)

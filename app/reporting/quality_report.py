@@ -168,6 +168,13 @@ class Quality:
             self._kept.popitem(last=False)
         return kept
 
+    async def units(self, project_id: int, rubric: str, criterion: str) -> tuple[GradedUnits, bool]:
+        """Everything that was judged or graded on a criterion, and whether it is calibrated."""
+        ready = await self.ready(project_id, rubric, criterion)
+        if ready is not None:
+            return ready.units, True
+        return await self._uncalibrated(project_id, rubric, criterion), False
+
     async def why_none(self, project_id: int, rubric: str, criterion: str) -> tuple[str, ...]:
         """Why a criterion without a calibration has none: what the newest run said, if it was refused."""
         refused = await self.refusals(project_id, rubric, criterion)

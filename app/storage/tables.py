@@ -436,6 +436,72 @@ human_verdicts = Table(
     Index(None, "anchor_set_id", "unit_key"),
 )
 
+# --- people at work: queues of answers to grade -----------------------------------------------------
+
+annotation_queues = Table(
+    "annotation_queues",
+    metadata,
+    _id(),
+    _project(),
+    _key("rubric_versions", "rubric_version_id"),
+    Column("name", Words, nullable=False),
+    Column("anchor_set", Words, nullable=False),
+    Column("guidance", Words, nullable=False),
+    Column("open", Boolean, nullable=False),
+    _when("created_at"),
+    UniqueConstraint("project_id", "name"),
+)
+
+annotation_items = Table(
+    "annotation_items",
+    metadata,
+    _id(),  # content id of (queue, answers)
+    _project(),
+    _key("annotation_queues", "queue_id"),
+    _key("items", "item_id"),
+    Column("answer_ids", Words, nullable=False),  # JSON array: one answer, a pair, a list
+    Column("wanted", SmallInteger, nullable=False),
+    Column("relative_chance", Double),  # of being drawn, over the mean of its batch; null: named by hand
+    Column("population", Integer),  # how many units the batch was drawn from
+    Column("why", Words, nullable=False),
+    _when("created_at"),
+    Index(None, "queue_id"),
+)
+
+# One row per person and item that was shown to them; drafts are saved over, a submitted grade too, until
+# it is an anchor: from then on its history is the anchor set's.
+annotations = Table(
+    "annotations",
+    metadata,
+    _key("annotation_items", "queue_item_id", primary_key=True, autoincrement=False),
+    _key("annotators", "annotator_id", primary_key=True, autoincrement=False),
+    Column("project_id", Id, nullable=False),
+    Column("state", Words, nullable=False),
+    Column("adjudicates", Boolean, nullable=False),
+    Column("shown", Words, nullable=False),  # JSON array: which answer stood in each place
+    Column("scores", Words, nullable=False),  # JSON: criterion -> values, in the item's own order
+    Column("note", Words, nullable=False),
+    Column("skip_reason", Words),
+    Column("seconds", Double, nullable=False),
+    _when("opened_at"),
+    _when("resumed_at"),
+    _when("saved_at", nullable=True),
+    _when("submitted_at", nullable=True),
+    sqlite_with_rowid=False,
+)
+
+invitations = Table(
+    "invitations",
+    metadata,
+    _key("api_keys", "key_id", primary_key=True, autoincrement=False),
+    _project(),
+    _key("annotation_queues", "queue_id"),
+    _key("annotators", "annotator_id"),
+    _when("created_at"),
+    _when("expires_at", nullable=True),
+    Index(None, "queue_id"),
+)
+
 # --- what was fitted ------------------------------------------------------------------------------
 
 calibrations = Table(

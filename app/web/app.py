@@ -10,6 +10,7 @@ from starlette.middleware import Middleware
 from app.access.idempotency import Answers
 from app.web.api import (
     anchors,
+    annotation,
     audits,
     batches,
     bias,
@@ -40,6 +41,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     batches.router,
     rubrics.router,
     anchors.router,
+    annotation.router,
     audits.router,
     verdicts.router,
     calibrations.router,

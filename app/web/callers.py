@@ -22,7 +22,7 @@ COOKIE = "venire_session"
 TRUSTED = "venire.caller"
 """Where a request's caller stands in its ASGI scope. Set before the app is called, it is believed: only
 code of the same process can do that, never a request."""
-_OPEN = frozenset({"/healthz", "/readyz", "/openapi.json", "/docs", "/", "/ui/sign-in"})
+_OPEN = frozenset({"/healthz", "/readyz", "/openapi.json", "/docs", "/", "/ui/sign-in", "/ui/annotate/enter"})
 _OPEN_UNDER = ("/static/", "/ui/static/", "/problems/")
 
 

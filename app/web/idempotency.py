@@ -16,7 +16,7 @@ _LONGEST_KEY = 255
 _IN_MEMORY = 4_000_000  # bytes of a body that are kept in memory; the rest of it goes to a temporary file
 _CHUNK = 256 * 1024
 _KEPT_HEADERS = (b"content-type", b"location")
-_SECRET_PATHS = ("/keys",)  # whose answers must not be stored
+_SECRET_PATHS = ("/keys", "/invitations")  # ends of paths whose answers must not be stored
 
 
 class RepeatFirstAnswers:
@@ -79,7 +79,7 @@ class RepeatFirstAnswers:
         except BaseException:
             await self.answers.release(claim)
             raise
-        if scope["path"] in _SECRET_PATHS and recorder.status < 400:
+        if scope["path"].endswith(_SECRET_PATHS) and recorder.status < 400:
             shown_once = problem_response(CONFLICT, "this was done, and its secret is shown only once")
             headers = {"content-type": shown_once.headers["content-type"]}
             await self.answers.keep(claim, 409, headers, bytes(shown_once.body))

@@ -10,6 +10,10 @@ from app.access.keys import KeyRing
 from app.anchoring.drafts import Drafts
 from app.anchoring.imports import Imports
 from app.anchoring.ingest import Anchors
+from app.annotating.desk import Desk
+from app.annotating.people import People
+from app.annotating.publish import Publishing
+from app.annotating.queues import Queues
 from app.auditing.audits import Audits
 from app.batches.batches import Batches
 from app.calibration.runner import CalibrationRunner
@@ -40,6 +44,10 @@ class Services:
     anchors: Anchors
     imports: Imports
     audits: Audits
+    queues: Queues
+    desk: Desk
+    people: People
+    publishing: Publishing
     quality: Quality
     roster_report: RosterReport
     metrics: Metrics

@@ -20,6 +20,7 @@ router = APIRouter(tags=["keys"])
 
 Admin = Annotated[Caller, needs(Scope.ADMIN)]
 ScopeName = Literal["grade", "anchors", "read", "admin"]
+AnyScope = Literal["grade", "anchors", "read", "admin", "annotate"]
 
 
 class KeyIn(Body):
@@ -41,7 +42,10 @@ class KeyOut(Answered):
     name: str = Field(description="What it is for.", examples=["nightly pipeline"])
     prefix: str = Field(description="The open part of the key.", examples=["vk3f9a1c20b7de"])
     project: str = Field(description="The project it opens.", examples=["default"])
-    scopes: list[ScopeName] = Field(description="What it may do.", examples=[["grade", "read"]])
+    scopes: list[AnyScope] = Field(
+        description="What it may do; `annotate` is an invitation to grade in one queue.",
+        examples=[["grade", "read"]],
+    )
     created_at: datetime = Field(description="When it was made.", examples=["2026-11-22T10:00:00Z"])
     last_used_at: datetime | None = Field(
         description="When it was last used, to the minute.", examples=["2026-11-22T10:00:00Z"]

@@ -68,6 +68,7 @@ SECTIONS = (
     ("Quality", "/ui/quality"),
     ("Judges", "/ui/judges"),
     ("Anchor sets", "/ui/anchor-sets"),
+    ("Annotate", "/ui/annotate"),
     ("Audits", "/ui/audits"),
     ("Calibrations", "/ui/calibrations"),
     ("Grades", "/ui/grades"),
@@ -103,7 +104,11 @@ def _frame(request: Request, caller: Caller | None) -> Frame:
         simulated=request.app.state.services.roster.simulated,
         navigation=()
         if caller is None
-        else tuple(Link(label, href, current=href == here) for label, href in SECTIONS),
+        else tuple(
+            Link(label, href, current=href == here)
+            for label, href in SECTIONS
+            if caller.scopes != {Scope.ANNOTATE} or href == "/ui/annotate"
+        ),
         signed_in=None if caller is None or caller.key is None else caller.key.name,
         style=f"/ui/static/venire.css?v={_style_hash()}",
     )

@@ -8,6 +8,8 @@ from starlette.types import Scope
 from app.web.pages import (
     anchor_sets,
     anchor_upload,
+    annotate,
+    annotate_desk,
     audits,
     batches,
     calibrations,
@@ -28,6 +30,8 @@ ROUTERS: tuple[APIRouter, ...] = (
     judges.router,
     anchor_upload.router,  # before the sets, whose names may be anything
     anchor_sets.router,
+    annotate_desk.router,  # before the queues, whose names are in its addresses
+    annotate.router,
     audits.router,
     calibrations.router,
     grades.router,

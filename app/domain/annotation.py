@@ -1,0 +1,139 @@
+"""Grading by people: queues of answers, and what each person said of them."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+from app.domain.rubrics import RubricKind, RubricVersion
+
+SKIP_REASONS = {
+    "cannot_judge": "I cannot judge this",
+    "unreadable": "The text is unreadable, empty or in a language I do not read",
+    "rubric_does_not_fit": "The rubric does not fit this question",
+    "knows_the_answer_is_mine": "I wrote this, or I know who did",
+    "other": "Another reason (say it in the note)",
+}
+"""Why a person may leave an item ungraded, with the words on the page."""
+
+Scores = Mapping[str, tuple[float | None, ...]]
+"""Criterion -> one value per answer, in the item's own order; for a pair one value: 1, 0 or -1.
+
+A draft may have None where nothing is said yet."""
+
+
+class State(StrEnum):
+    """What became of an item that was shown to a person."""
+
+    OPEN = "open"
+    DONE = "done"
+    SKIPPED = "skipped"
+
+
+@dataclass(frozen=True, slots=True)
+class Annotator:
+    """A person who grades."""
+
+    id: int
+    name: str
+    type: str
+
+
+@dataclass(frozen=True, slots=True)
+class Queue:
+    """A list of answers for people to grade under one version of a rubric.
+
+    What they say becomes anchors of the set ``anchor_set``. ``guidance`` is shown beside the rubric.
+    """
+
+    id: int
+    name: str
+    rubric: RubricVersion
+    anchor_set: str
+    guidance: str
+    open: bool
+    created_at: datetime
+
+    @property
+    def kind(self) -> RubricKind:
+        return self.rubric.rubric.kind
+
+
+@dataclass(frozen=True, slots=True)
+class NewItem:
+    """An item on its way into a queue: one answer, a pair, or a list, by their ids.
+
+    ``wanted`` is how many different people are to grade it. ``relative_chance`` is the chance with which
+    the batch drew it over the mean chance in that batch; None where it was named by hand. ``why`` says in
+    words what speaks for it.
+    """
+
+    item_id: int
+    answer_ids: tuple[int, ...]
+    wanted: int = 1
+    relative_chance: float | None = None
+    why: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class QueueItem:
+    """An item of a queue."""
+
+    id: int
+    item_id: int
+    answer_ids: tuple[int, ...]
+    wanted: int
+    relative_chance: float | None
+    population: int | None
+    why: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Annotation:
+    """What one person said of one item; ``shown`` is the order in which they saw its answers.
+
+    ``seconds`` is how long it was before their eyes. ``adjudicates`` marks a person who settled a
+    disagreement, and therefore saw the others' grades.
+    """
+
+    queue_item_id: int
+    annotator: Annotator
+    state: State
+    adjudicates: bool
+    shown: tuple[int, ...]
+    scores: Scores = field(default_factory=dict)
+    note: str = ""
+    skip_reason: str | None = None
+    seconds: float = 0.0
+    opened_at: datetime | None = None
+    saved_at: datetime | None = None
+    submitted_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Invitation:
+    """A person may grade in one queue, by a key that can do nothing else. ``key_id`` names the key."""
+
+    key_id: int
+    queue: str
+    annotator: Annotator
+    created_at: datetime
+    expires_at: datetime | None
+    revoked_at: datetime | None
+
+
+def turned(scores: Scores, kind: RubricKind, shown: Sequence[int], *, to_shown: bool) -> Scores:
+    """Scores in the item's own order as the person saw them, or back.
+
+    ``shown[k]`` is the place, in the item's own order, of the answer that stands k-th before the person.
+    """
+    if kind is RubricKind.PAIRWISE:
+        sign = 1.0 if tuple(shown) == (0, 1) else -1.0
+        return {
+            name: tuple(None if value is None else sign * value + 0.0 for value in values)
+            for name, values in scores.items()
+        }
+    if to_shown:
+        return {name: tuple(values[k] for k in shown) for name, values in scores.items()}
+    place = {own: k for k, own in enumerate(shown)}
+    return {name: tuple(values[place[k]] for k in range(len(shown))) for name, values in scores.items()}
