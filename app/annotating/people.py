@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from app.access.keys import Caller, KeyRing
-from app.anchoring.provenance import names_a_model
 from app.domain.annotation import Annotator, Invitation, Queue
 from app.domain.ids import read_id
+from app.domain.model_names import names_a_model
 from app.domain.problems import BadInput, Conflict, NotFound, NotPermitted, Problem
 from app.domain.projects import Project, Scope
 from app.storage import annotations, invitations

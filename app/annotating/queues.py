@@ -8,7 +8,6 @@ from datetime import UTC, datetime
 import numpy as np
 
 from app.anchoring.ingest import rubric_or_refuse
-from app.anchoring.provenance import source_is_a_model
 from app.annotating.candidates import Candidates, candidates_of
 from app.annotating.progress import (
     Disagreement,
@@ -19,6 +18,7 @@ from app.annotating.progress import (
 )
 from app.annotating.source import source_of
 from app.domain.annotation import NewItem, Queue
+from app.domain.model_names import source_is_a_model
 from app.domain.problems import BadInput, Conflict, NotFound, Problem
 from app.domain.projects import Project
 from app.domain.rubrics import RubricKind

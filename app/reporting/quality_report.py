@@ -173,7 +173,7 @@ class Quality:
         ready = await self.ready(project_id, rubric, criterion)
         if ready is not None:
             return ready.units, True
-        return await self._uncalibrated(project_id, rubric, criterion), False
+        return await self.uncalibrated(project_id, rubric, criterion), False
 
     async def why_none(self, project_id: int, rubric: str, criterion: str) -> tuple[str, ...]:
         """Why a criterion without a calibration has none: what the newest run said, if it was refused."""

@@ -29,6 +29,7 @@ PAGES = {
     "anchor sets": "/ui/anchor-sets",
     "anchor set": "/ui/anchor-sets/support-people",
     "upload": "/ui/anchor-sets/upload?rubric=support",
+    "annotation queues": "/ui/annotate",
     "audits": "/ui/audits",
     "provenance audit": "/ui/audits/{audit_provenance}",
     "overlap audit": "/ui/audits/{audit_overlap}",
@@ -74,19 +75,29 @@ def test_a_page_is_accessible_fits_its_window_and_asks_nobody_else(
         wrong += watched.complaints
     page.evaluate(axe)
     for width, scheme in LOOKS:
-        page.set_viewport_size({"width": width, "height": 900})
-        page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
-        if page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth"):
-            wrong.append(f"wider than its window of {width} pixels")
-        first = (width, scheme) == LOOKS[0]
-        rules = {"type": "tag", "values": _TAGS} if first else {"type": "rule", "values": _BY_LOOK}
-        wrong += [f"{found} ({width}, {scheme})" for found in _violations(page, {"runOnly": rules})]
-        if shots := os.environ.get("VENIRE_TEST_SCREENSHOTS"):
-            page.screenshot(
-                path=Path(shots) / f"{name}-{width}-{scheme}.png".replace(" ", "_"), full_page=True
-            )
+        wrong += violations_at(page, width, scheme)
+        screenshot(page, name, width, scheme)
     wrong += [f"asked {url}" for url in watched.requests if not url.startswith((project.url, "data:"))]
     assert not wrong, "\n".join(wrong)
+
+
+def violations_at(page: Page, width: int, scheme: str) -> list[str]:
+    """What is wrong with a page, into which axe was put, in a window of this width and colour scheme."""
+    page.set_viewport_size({"width": width, "height": 900})
+    page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
+    wrong = []
+    if page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth"):
+        wrong.append(f"wider than its window of {width} pixels")
+    first = (width, scheme) == LOOKS[0]
+    rules = {"type": "tag", "values": _TAGS} if first else {"type": "rule", "values": _BY_LOOK}
+    return wrong + [f"{found} ({width}, {scheme})" for found in _violations(page, {"runOnly": rules})]
+
+
+def screenshot(page: Page, name: str, width: int, scheme: str) -> None:
+    """Keep a picture of the page, if VENIRE_TEST_SCREENSHOTS says where."""
+    if shots := os.environ.get("VENIRE_TEST_SCREENSHOTS"):
+        file = f"{name}-{width}-{scheme}.png".replace(" ", "_")
+        page.screenshot(path=Path(shots) / file, full_page=True)
 
 
 def _violations(page: Page, options: dict[str, Any]) -> list[str]:

@@ -165,14 +165,14 @@ class DrawOut(Answered):
 class InvitationIn(Body):
     """A person to be invited."""
 
-    annotator: Name = Field(
-        description="Who; a grade of theirs is known by this name.", examples=["kim"]
-    )
+    annotator: Name = Field(description="Who; a grade of theirs is known by this name.", examples=["kim"])
     annotator_type: Name = Field(
         "expert", description="What kind of person; never a model.", examples=["expert"]
     )
     expires_at: datetime | None = Field(
-        None, description="When the invitation ends; by default it does not.", examples=["2027-01-31T00:00:00Z"]
+        None,
+        description="When the invitation ends; by default it does not.",
+        examples=["2027-01-31T00:00:00Z"],
     )
 
 
@@ -192,7 +192,8 @@ class NewInvitationOut(InvitationOut):
 
     key: str = Field(description="Grades in this queue and opens nothing else.", examples=["vk3f9a…"])
     link: str = Field(
-        description="What to send the person.", examples=["https://venire.example/ui/annotate/enter?key=vk3f9a…"]
+        description="What to send the person.",
+        examples=["https://venire.example/ui/annotate/enter?key=vk3f9a…"],
     )
 
 
@@ -281,11 +282,9 @@ class PublishedOut(Answered):
 
     grades: int = Field(description="Grades of the queue in the set, one per criterion.", examples=[60])
     changed: bool = Field(description="Whether this made a new version.", examples=[True])
-    anchor_set: AnchorSetOut = Field(description="The set as it stands.")
-
-
-_SET = PublishedOut.model_fields["anchor_set"]
-_SET.examples = [None]
+    anchor_set: AnchorSetOut = Field(
+        description="The set as it stands.", examples=[{"name": "helpfulness-2026", "version": 2}]
+    )
 
 
 @router.post(

@@ -1,5 +1,6 @@
 """What every page shares: its frame, its template, the headers it is sent with."""
 
+from base64 import b64encode
 from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import sha256
@@ -21,6 +22,7 @@ POLICY = (
     "frame-ancestors 'none'; base-uri 'none'"
 )
 # Forms are checked by where they come from, so the browser must be allowed to say it: `same-origin`.
+_SCRIPTED = "connect-src 'self'; script-src '{hash}'; "
 HEADERS = {
     "Content-Security-Policy": POLICY,
     "X-Content-Type-Options": "nosniff",
@@ -46,6 +48,8 @@ class Frame:
 
     ``simulated`` says that the service's own judges are simulated; ``signed_in`` is the name of the key a
     browser signed in with, None while there are no keys; ``style`` is the address of the style sheet.
+    ``script`` is the address of the page's one script, which runs only if it has the hash ``integrity``;
+    None on pages without.
     """
 
     project: str
@@ -54,6 +58,8 @@ class Frame:
     navigation: tuple[Link, ...]
     signed_in: str | None
     style: str
+    script: str | None
+    integrity: str | None
 
 
 class Context(Protocol):
@@ -79,12 +85,25 @@ SECTIONS = (
 
 
 def show(
-    request: Request, template: str, context: Context, *, status: int = 200, signed_out: bool = False
+    request: Request,
+    template: str,
+    context: Context,
+    *,
+    status: int = 200,
+    signed_out: bool = False,
+    script: str | None = None,
 ) -> HTMLResponse:
-    """The page that ``template`` makes of ``context``, for whoever asks; ``signed_out`` shows no menu."""
+    """The page that ``template`` makes of ``context``, for whoever asks; ``signed_out`` shows no menu.
+
+    ``script`` names the one of our static scripts that may run on the page, and may talk to this service.
+    """
     caller: Caller | None = None if signed_out else request.scope.get("venire.caller")
-    html = _environment().get_template(template).render(page=context, frame=_frame(request, caller))
-    return HTMLResponse(html, status, HEADERS)
+    frame = _frame(request, caller, script)
+    html = _environment().get_template(template).render(page=context, frame=frame)
+    if script is None:
+        return HTMLResponse(html, status, HEADERS)
+    policy = _SCRIPTED.format(hash=frame.integrity) + POLICY
+    return HTMLResponse(html, status, HEADERS | {"Content-Security-Policy": policy})
 
 
 def may(request: Request, scope: Scope) -> bool:
@@ -93,7 +112,7 @@ def may(request: Request, scope: Scope) -> bool:
     return caller is not None and not caller.scopes.isdisjoint({scope, Scope.ADMIN})
 
 
-def _frame(request: Request, caller: Caller | None) -> Frame:
+def _frame(request: Request, caller: Caller | None, script: str | None) -> Frame:
     path = request.url.path
     here = max(
         (href for _, href in SECTIONS if path == href or path.startswith(f"{href}/")), default="", key=len
@@ -111,6 +130,8 @@ def _frame(request: Request, caller: Caller | None) -> Frame:
         ),
         signed_in=None if caller is None or caller.key is None else caller.key.name,
         style=f"/ui/static/venire.css?v={_style_hash()}",
+        script=None if script is None else f"/ui/static/{script}",
+        integrity=None if script is None else _integrity(script),
     )
 
 
@@ -130,6 +151,13 @@ def _environment() -> Environment:
 @lru_cache(maxsize=1)
 def _version() -> str:
     return version("venire")
+
+
+@lru_cache(maxsize=8)
+def _integrity(script: str) -> str:
+    """What a browser checks before it runs a script."""
+    body: Any = files("app.web").joinpath(f"static/{script}").read_bytes()
+    return "sha256-" + b64encode(sha256(body).digest()).decode()
 
 
 @lru_cache(maxsize=1)

@@ -1,0 +1,247 @@
+"""People grade in a real browser, by keyboard alone: and from an upload to a printed report, in one story."""
+
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import axe_playwright_python
+import pytest
+from playwright.sync_api import Page
+
+from tests.browser.conftest import Watched
+from tests.browser.test_every_page import LOOKS, screenshot, violations_at
+from tests.running_service import POINTWISE, RunningService, running_service
+
+pytestmark = pytest.mark.browser
+
+PROMPTS, SYSTEMS = 30, ("sly-bot-1", "sly-bot-2")
+
+
+@pytest.fixture
+def service(_migrated_sqlite: Path, tmp_path: Path) -> Iterator[RunningService]:
+    """Answers of two systems to thirty questions, each graded by a panel."""
+    shutil.copyfile(_migrated_sqlite, tmp_path / "venire.db")
+    with running_service({"VENIRE_DATA_DIR": str(tmp_path)}) as running:
+        with running.client() as client:
+            assert client.put("/rubrics/support", json=POINTWISE).status_code == 201
+            for prompt in range(PROMPTS):
+                for k, system in enumerate(SYSTEMS):
+                    body = {
+                        "rubric": "support",
+                        "item_id": f"q{prompt}",
+                        "prompt": f"How do I mend the lamp number {prompt}?",
+                        "answers": [{"system": system, "text": f"Turn it {prompt + k} times. " * 3}],
+                    }
+                    assert client.post("/grade", json=body).status_code == 200
+        yield running
+
+
+def test_from_an_upload_to_a_printed_report(
+    service: RunningService, open_page: Callable[..., Watched], tmp_path: Path
+) -> None:
+    watched = open_page()
+    page = watched.page
+
+    # Upload: two rows are wrong; mend them.
+    rows = [f"q{k},{SYSTEMS[0]},ann,expert,{1 + k % 5}" for k in range(18)]
+    bad, good = tmp_path / "bad.csv", tmp_path / "good.csv"
+    head = "item_id,system,annotator,annotator_type,score"
+    good.write_text("\n".join([head, *rows]))
+    bad.write_text("\n".join([head, *rows[:16], rows[16][:-1] + "9", rows[17].replace("expert", "gpt-4")]))
+    _upload(page, service, bad)
+    assert page.locator("[role=alert]").inner_text().startswith("Not ready.")
+    problems = page.locator("#problems").locator("xpath=..").inner_text()
+    assert "row 17" in problems
+    assert "row 18" in problems
+    _upload(page, service, good)
+    _press(page, "Store")
+
+    # See what is missing.
+    _until(service, "refused")
+    page.goto(f"{service.url}/ui/quality?rubric=support")
+    assert "20" in page.locator("main").inner_text()
+    assert "refused" in page.locator("main").inner_text()
+
+    # A queue for twenty items that two people grade.
+    page.goto(f"{service.url}/ui/annotate")
+    _type(page, "#name", "second look")
+    _type(page, "#anchor_set", "people")
+    _press(page, "Make the queue")
+    _type(page, "#grades", "20")
+    _type(page, "#doubles", "100")
+    _press(page, "Draw")
+    assert "20 items drawn from 42" in page.locator("[role=status]").inner_text()
+    queue = f"{service.url}/ui/annotate/second%20look"
+    _grade_all(page, queue, "kim", _by_digits)
+    _grade_all(open_page(script=False).page, queue, "lee", _by_arrows)
+    page.goto(queue)
+    assert "40 of 40" in page.locator("main").inner_text()
+    _press(page, "Make anchors of the grades")
+    assert "version 2 of people" in page.locator("[role=status]").inner_text()
+
+    # Calibrated by itself; read a judge's report and print it.
+    _until(service, "done")
+    with service.client() as client:
+        judge = client.get("/judges").json()["items"][0]["name"]
+    page.goto(f"{service.url}/ui/judges/{judge}?rubric=support")
+    assert "Severity" in page.locator("main").inner_text()
+    page.emulate_media(media="print")
+    assert page.pdf().startswith(b"%PDF")
+    assert watched.complaints == []
+    assert [url for url in watched.requests if not url.startswith((service.url, "data:"))] == []
+
+
+def test_the_pages_of_a_queue_are_accessible_at_every_width(
+    service: RunningService, open_page: Callable[..., Watched]
+) -> None:
+    with service.client() as client:
+        made = {"name": "look", "rubric": "support", "anchor_set": "people"}
+        assert client.post("/annotation-queues", json=made).status_code == 201
+        queue = "/annotation-queues/look"
+        items = [{"item_id": f"q{k}", "systems": [SYSTEMS[0]]} for k in range(3)]
+        assert client.post(f"{queue}/items", json={"items": items, "graders": 2}).status_code == 200
+        for who, score in (("kim", 1), ("lee", 5)):
+            item = client.post(f"{queue}/next", params={"annotator": who}).json()["item"]["id"]
+            said = {"scores": {"helpfulness": [score]}, "note": f"it is {score}"}
+            answer = client.put(f"{queue}/items/{item}/grade", params={"annotator": who}, json=said)
+            assert answer.status_code == 200
+        for who in ("kim", "lee"):  # until both had the same item
+            while (
+                left := client.post(f"{queue}/next", params={"annotator": who}).json()["item"]
+            ) is not None:
+                said = {"scores": {"helpfulness": [1 if who == "kim" else 5]}}
+                client.put(f"{queue}/items/{left['id']}/grade", params={"annotator": who}, json=said)
+        apart = client.get(f"{queue}/disagreements").json()["items"]
+    assert len(apart) == 3
+    who = "annotator=max&annotator_type=expert"
+    pages = {
+        "queues": "/ui/annotate",
+        "queue": "/ui/annotate/look",
+        "settling": f"/ui/annotate/look/settle?item={apart[0]['id']}&{who}",
+        "desk": f"/ui/annotate/look/grade?item={apart[0]['id']}&annotator=kim&annotator_type=expert",
+        "desk, all done": "/ui/annotate/look/grade?annotator=kim&annotator_type=expert",
+        "mine": "/ui/annotate/look/mine?annotator=kim&annotator_type=expert",
+        "invitation": "/ui/annotate/enter?key=vk0.x",
+    }
+    axe = (files(axe_playwright_python) / "axe.min.js").read_text()
+    wrong: list[str] = []
+    for name, path in pages.items():
+        watched = open_page(*LOOKS[0])
+        response = watched.page.goto(service.url + path)
+        assert response is not None
+        assert response.status == 200, (name, watched.page.locator("main").inner_text())
+        watched.page.evaluate(axe)
+        for look in LOOKS:
+            wrong += [f"{name}: {one}" for one in violations_at(watched.page, *look)]
+            screenshot(watched.page, f"annotate {name}", *look)
+        wrong += [f"{name}: {one}" for one in watched.complaints]
+        text = watched.page.locator("main").inner_text()
+        if name in ("desk", "settling"):
+            assert not any(one in text for one in SYSTEMS)
+            assert "lee" not in text
+        if name == "desk":
+            assert "it is 5" not in text
+    assert not wrong, "\n".join(wrong)
+
+
+def test_what_is_said_is_saved_without_being_sent(
+    service: RunningService, open_page: Callable[..., Watched]
+) -> None:
+    with service.client() as client:
+        made = {"name": "drafts", "rubric": "support", "anchor_set": "people"}
+        assert client.post("/annotation-queues", json=made).status_code == 201
+        items = [{"item_id": "q1", "systems": [SYSTEMS[0]]}]
+        client.post("/annotation-queues/drafts/items", json={"items": items})
+    address = f"{service.url}/ui/annotate/drafts/grade?annotator=kim&annotator_type=expert"
+    page = open_page().page
+    page.goto(address)
+    page.keyboard.press("4")
+    page.keyboard.press("n")
+    page.keyboard.type("long 5 and dull")
+    page.locator("#saved", has_text="Saved.").wait_for()
+    with service.client() as client:  # the note is saved a second after its last letter
+        until = time.monotonic() + 15
+        while time.monotonic() < until:
+            item = client.post("/annotation-queues/drafts/next", params={"annotator": "kim"}).json()["item"]
+            if item["note"] == "long 5 and dull":
+                break
+            time.sleep(0.1)
+    assert (item["scores"], item["note"], item["state"]) == (
+        {"helpfulness": [4]},
+        "long 5 and dull",
+        "open",
+    )
+    again = open_page().page
+    again.goto(address)
+    assert again.locator("#note").input_value() == "long 5 and dull"
+    assert again.locator("input[type=radio][value='4']").is_checked()
+
+
+def _grade_all(page: Page, queue: str, who: str, grade: Callable[[Page, int], None]) -> None:
+    page.goto(queue)
+    _type(page, "#annotator", who)
+    _enter(page)
+    for k in range(20):
+        assert page.locator("#grade").count() == 1
+        assert not any(system in page.locator("main").inner_text() for system in SYSTEMS)
+        grade(page, 1 + k % 5)
+    assert "All done." in page.locator("[role=status]").inner_text()
+
+
+def _by_digits(page: Page, score: int) -> None:
+    page.keyboard.press(str(score))
+    assert page.locator(f"input[type=radio][value='{score}']").is_checked()
+    with page.expect_navigation():
+        page.keyboard.press("Control+Enter")
+
+
+def _by_arrows(page: Page, score: int) -> None:
+    """Without any script: Tab to the scale, arrows to the value, Enter."""
+    for _ in range(40):
+        page.keyboard.press("Tab")
+        if page.evaluate("document.activeElement.type") == "radio":
+            break
+    page.keyboard.press("Space")
+    for _ in range(score - 1):
+        page.keyboard.press("ArrowRight")
+    assert page.locator(f"input[type=radio][value='{score}']").is_checked()
+    _enter(page)
+
+
+def _upload(page: Page, service: RunningService, file: Path) -> None:
+    page.goto(f"{service.url}/ui/anchor-sets/upload?rubric=support")
+    page.locator("#file").set_input_files(file)  # the file dialog itself is the system's
+    _type(page, "#anchor_set", "people")
+    _enter(page)
+
+
+def _until(service: RunningService, status: str) -> None:
+    """Wait for the newest calibration to end like this."""
+    found: Any = None
+    with service.client() as client:
+        until = time.monotonic() + 90
+        while time.monotonic() < until:
+            found = client.get("/calibrations?rubric=support").json()["items"]
+            if found and found[0]["status"] == status:
+                return
+            time.sleep(0.2)
+    raise AssertionError(found)
+
+
+def _type(page: Page, selector: str, text: str) -> None:
+    page.locator(selector).focus()
+    page.keyboard.press("Control+a")
+    page.keyboard.type(text)
+
+
+def _press(page: Page, name: str) -> None:
+    page.get_by_role("button", name=name, exact=True).focus()
+    _enter(page)
+
+
+def _enter(page: Page) -> None:
+    with page.expect_navigation():
+        page.keyboard.press("Enter")
