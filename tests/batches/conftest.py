@@ -93,3 +93,11 @@ def results(client: httpx2.Client, batch: Mapping[str, Any]) -> list[dict[str, A
     """What the batch has so far."""
     text = client.get(f"/batches/{batch['batch_id']}/results").text
     return [json.loads(line) for line in text.splitlines()]
+
+
+def until(holds: Callable[[], bool], seconds: float = 120) -> None:
+    """Return once it holds."""
+    end = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < end, "it does not come to hold"
+        time.sleep(0.1)

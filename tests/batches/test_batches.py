@@ -2,7 +2,7 @@
 
 import json
 
-from tests.batches.conftest import lines, request, results, send, wait_for
+from tests.batches.conftest import lines, request, results, send, until, wait_for
 from tests.batches.running_worker import worker_process
 
 
@@ -25,10 +25,10 @@ def test_a_file_of_requests_is_graded_to_its_end(serve, settings):
         same = client.get(f"/grades/{found[7]['grade']['grade_id']}").json()
         assert same == found[7]["grade"]
         assert client.get("/batches").json()["items"][0]["name"] == "release 7"
-        assert len(client.get("/workers").json()) == 1
-        metrics = client.get("/metrics").text
-        assert 'venire_workers{status="working"} 1.0' in metrics
-        assert 'venire_batches{status="done"} 1.0' in metrics
+        assert 'venire_batches{status="done"} 1.0' in client.get("/metrics").text
+        # On a busy machine a sign of life may be late.
+        until(lambda: [one["pid"] for one in client.get("/workers").json()] == [worker.process.pid])
+        until(lambda: 'venire_workers{status="working"} 1.0' in client.get("/metrics").text)
         assert worker.stop() == 0
         assert client.get("/workers").json() == []
 
