@@ -20,6 +20,7 @@ from app.web.api import (
     health,
     judges,
     keys,
+    label_plan,
     project,
     quality,
     rubrics,
@@ -51,6 +52,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     bias.router,
     project.router,
     keys.router,
+    label_plan.router,
     health.router,
 )
 

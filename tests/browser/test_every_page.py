@@ -30,6 +30,7 @@ PAGES = {
     "anchor set": "/ui/anchor-sets/support-people",
     "upload": "/ui/anchor-sets/upload?rubric=support",
     "annotation queues": "/ui/annotate",
+    "label planner": "/ui/annotate/-/plan?of=support/helpfulness&price=1.5",
     "audits": "/ui/audits",
     "provenance audit": "/ui/audits/{audit_provenance}",
     "overlap audit": "/ui/audits/{audit_overlap}",

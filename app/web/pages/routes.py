@@ -10,6 +10,7 @@ from app.web.pages import (
     anchor_upload,
     annotate,
     annotate_desk,
+    annotate_plan,
     audits,
     batches,
     calibrations,
@@ -31,6 +32,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     anchor_upload.router,  # before the sets, whose names may be anything
     anchor_sets.router,
     annotate_desk.router,  # before the queues, whose names are in its addresses
+    annotate_plan.router,  # no queue's name begins with a hyphen
     annotate.router,
     audits.router,
     calibrations.router,
