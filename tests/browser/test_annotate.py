@@ -180,6 +180,44 @@ def test_what_is_said_is_saved_without_being_sent(
     assert again.locator("input[type=radio][value='4']").is_checked()
 
 
+def test_an_invited_person_comes_by_a_link_grades_and_sees_nothing_else(
+    service: RunningService, open_page: Callable[..., Watched]
+) -> None:
+    with service.client() as client:
+        made = {"name": "guests", "rubric": "support", "anchor_set": "people"}
+        assert client.post("/annotation-queues", json=made).status_code == 201
+        items = [{"item_id": "q1", "systems": [SYSTEMS[0]]}]
+        assert client.post("/annotation-queues/guests/items", json={"items": items}).status_code == 200
+        admin = client.post("/keys", json={"name": "me", "scopes": ["admin"]}).json()["key"]
+    boss = open_page(script=False).page
+    boss.goto(f"{service.url}/ui/annotate/guests")
+    _type(boss, "#key", admin)
+    _enter(boss)
+    _type(boss, "#invited", "kim")
+    _press(boss, "Make the link")
+    link = boss.locator("#link").inner_text()
+    assert link.startswith(f"{service.url}/ui/annotate/enter?key=")
+
+    page = open_page(script=False).page
+    page.goto(link)
+    _press(page, "Begin")
+    assert page.url == f"{service.url}/ui/annotate/guests/grade"
+    assert page.locator("nav[aria-label=Main] a").all_inner_texts() == ["Annotate"]
+    _by_arrows(page, 4)
+    assert "All done." in page.locator("[role=status]").inner_text()
+    for elsewhere in ("/ui", "/ui/quality", "/ui/annotate/guests", "/ui/judges", "/ui/grades"):
+        refused = page.goto(service.url + elsewhere)
+        assert refused is not None
+        assert refused.status == 403, elsewhere
+    page.goto(f"{service.url}/ui/annotate")
+    assert page.url == f"{service.url}/ui/annotate/guests/grade"
+
+    boss.get_by_role("button", name="Take back the invitation of kim").focus()
+    _enter(boss)
+    page.goto(f"{service.url}/ui/annotate/guests/grade")
+    assert "/ui/sign-in" in page.url
+
+
 def _grade_all(page: Page, queue: str, who: str, grade: Callable[[Page, int], None]) -> None:
     page.goto(queue)
     _type(page, "#annotator", who)

@@ -192,7 +192,7 @@ class NewInvitationOut(InvitationOut):
 
     key: str = Field(description="Grades in this queue and opens nothing else.", examples=["vk3f9a…"])
     link: str = Field(
-        description="What to send the person.",
+        description="What to send the person; begins with VENIRE_PUBLIC_URL, if that is set.",
         examples=["https://venire.example/ui/annotate/enter?key=vk3f9a…"],
     )
 
