@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 import httpx2
 import pytest
 
@@ -27,9 +28,23 @@ def settings(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[dict[st
     server: PostgreSQL = request.getfixturevalue("postgresql_server")
     template = request.getfixturevalue("_migrated_postgresql")
     name = f"venire_batches_{os.getpid()}"
-    server.run(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)", f"CREATE DATABASE {name} TEMPLATE {template}")
+    _copy(server, template, name)
     yield {"VENIRE_DATA_DIR": str(tmp_path), "VENIRE_DATABASE_URL": server.url_of(name)}
     server.run(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+
+
+def _copy(server: PostgreSQL, template: str, name: str) -> None:
+    """A copy of a database; tried again while the server itself, tidying up, has the template open."""
+    for attempt in range(10):
+        server.run(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+        try:
+            server.run(f"CREATE DATABASE {name} TEMPLATE {template}")
+        except asyncpg.ObjectInUseError:
+            if attempt == 9:
+                raise
+            time.sleep(1.0)
+        else:
+            return
 
 
 @pytest.fixture
