@@ -61,6 +61,7 @@ def frame_of(verdicts: int, rng: np.random.Generator) -> Frame:
     }  # fmt: skip
     nothing = np.full(n, np.nan)
     given |= {"other_length": nothing, "human_inclusion": nothing}
+    given |= {"text_unit": np.zeros(0, np.int32), "text_directions": np.zeros((0, 0))}
     return Frame(**{entry.name: given.get(entry.name, score) for entry in fields(Frame)})
 
 

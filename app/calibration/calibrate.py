@@ -21,6 +21,7 @@ from app.storage.evidence import Evidence, load_evidence
 from app.storage.paging import Page
 from app.storage.rubrics import get_rubric
 
+TEXTS = 2_000  # units whose texts are looked at, to see whether anchors read like the traffic
 SEED_BITS = 32  # of the run's id, so that a run can be repeated exactly
 
 
@@ -130,7 +131,7 @@ async def carry_out(
     key, about = run.calibration.id, run.calibration
     try:
         evidence = await load_evidence(
-            db, run.project_id, about.rubric, about.criterion, anchor_sets=run.anchor_sets
+            db, run.project_id, about.rubric, about.criterion, anchor_sets=run.anchor_sets, texts=TEXTS
         )
         done = await elsewhere(evidence, key & ((1 << SEED_BITS) - 1))
     except (KeyError, FitBroke) as error:

@@ -11,7 +11,7 @@ Pairwise: -1 to 1, positive where the canonical first answer (`system`) is bette
 import io
 import json
 import zipfile
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 import numpy as np
@@ -22,6 +22,13 @@ _ANY_DATE = (1980, 1, 1, 0, 0, 0)
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int32]
 Ids = NDArray[np.int64]
+
+
+def pair_code(system: Ints, other_system: Ints, systems: int) -> NDArray[np.int64]:
+    """int64 (n,): one code per system (other -1) or pair of systems that occurs."""
+    code = (system.astype(np.int64) + 1) * (systems + 1) + other_system + 1
+    _, dense = np.unique(code, return_inverse=True)
+    return np.asarray(dense, dtype=np.int64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +63,9 @@ class Frame:
         ``human_mean`` float64 (n,), NaN unlabelled; ``n_human`` int32 (n,) grades;
         ``human_inclusion`` float64 (n,) probability with which the unit was drawn to be graded, NaN unknown.
         ``annotator_variance``: of one grade around the unit's mean grade; NaN where no unit has two grades.
+    Texts
+        ``text_unit`` int32 (t,): units of some prompts drawn at random; ``text_directions`` float64 (t, d):
+        what their texts say, as `stats.text_shift` sees it. Empty without texts, and in old frames.
     """
 
     kind: str
@@ -98,6 +108,13 @@ class Frame:
     n_human: Ints
     human_inclusion: Floats
     strata: dict[str, Ints]
+    text_unit: Ints = field(default_factory=lambda: np.zeros(0, np.int32))
+    text_directions: Floats = field(default_factory=lambda: np.zeros((0, 0)))
+
+    @property
+    def block(self) -> NDArray[np.int64]:
+        """int64 (n,): codes of systems, for pairs of pairs of systems, within which units are compared."""
+        return pair_code(self.system, self.other_system, len(self.systems))
 
     @property
     def labelled(self) -> NDArray[np.bool_]:

@@ -3,10 +3,13 @@
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from app.calibration.design import Design
 from app.calibration.fit import Fit
-from app.calibration.frame import Frame
+from app.calibration.frame import Frame, pair_code
+from app.stats.text_shift import text_directions
+from app.storage.evidence import Evidence
 
 
 def snapshot_of(design: Design) -> dict[str, Any]:
@@ -65,4 +68,13 @@ def frame_of(design: Design, fit: Fit) -> Frame:
         grade_variance=fit.full.grade_variance, extrapolates=fit.full.extrapolates,
         human_mean=design.human_mean, n_human=design.n_human.astype(np.int32),
         human_inclusion=design.human_inclusion, strata=dict(evidence.strata),
+        text_unit=evidence.sampled.unit.astype(np.int32), text_directions=_directions(evidence),
     )  # fmt: skip
+
+
+def _directions(evidence: Evidence) -> NDArray[np.float64]:
+    unit, texts = evidence.sampled.unit, evidence.sampled.texts
+    if not texts:
+        return np.zeros((0, 0))
+    block = pair_code(evidence.system[unit], evidence.other_system[unit], len(evidence.systems))
+    return text_directions(texts, block)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from app.domain.calibration import ScoreStatus
 from app.domain.ids import show_id
 from app.domain.problems import BadInput, NotFound, Problem
+from app.reporting.anchor_shift import Standing
 from app.reporting.graded_units import GradedUnits
 from app.reporting.quality_groups import Groups, group_units
 from app.reporting.quality_report import Quality
@@ -28,6 +29,7 @@ from app.stats.group_quality import MINIMUMS, GroupQuality, pooled_difference_va
 from app.stats.multiplicity import holm
 from app.storage.rubrics import get_rubric
 
+_NO_ANCHORS = "the anchors do not stand for this traffic"
 _NOT_CALIBRATED = "raw verdicts cannot decide which system people prefer"
 
 
@@ -209,6 +211,8 @@ def _differences(
             continue
         counts = int(quality.means.n_anchors[a]), int(quality.means.n_anchors[b])
         difference, why = difference_of(units, quality, overlap, a, b)
+        if any(units.anchoring.of(units.frame.systems.index(name)) is Standing.REFUSED for name in names):
+            difference, why = None, (_NO_ANCHORS,)
         found.append(_Found(dict(strata), difference, *counts, why))
     return found, quality
 
@@ -236,7 +240,7 @@ def _difference(quality: GroupQuality, a: int, b: int, overlap: float) -> Differ
 
 def _lacking(units: GradedUnits, quality: GroupQuality, a: int, b: int) -> tuple[str, ...]:
     if units.anchoring.hopeless:
-        return ("the anchors do not stand for this traffic",)
+        return (_NO_ANCHORS,)
     alone = MINIMUMS.prompts_alone_binary if quality.binary else MINIMUMS.prompts_alone
     least = ENOUGH_POOLED if quality.pools else alone
     prompts = quality.means.n_prompts

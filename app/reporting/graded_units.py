@@ -12,52 +12,12 @@ from app.calibration.design import Design
 from app.calibration.fit import without_map
 from app.calibration.frame import Frame
 from app.calibration.snapshot import frame_of
+from app.reporting.anchor_shift import Anchoring, compare_anchors
 from app.stats.factors import FactorScores
 from app.stats.panel_weights import PanelWeights, weigh_panel
-from app.stats.representative import (
-    Representativeness,
-    balancing_weights,
-    block_ranks,
-    centred_features,
-    kish_effective_size,
-    representativeness,
-)
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
-
-SUSPICIOUS = 0.05  # p of the test below which anchors are said not to look like the traffic
-DAMNING = 0.001  # p below which, if no weights can mend it, no level is given
-MIN_WEIGHTED_SIZE = 15.0  # Kish's effective number of anchors
-MAX_PROMPT_SHARE = 0.2  # of all weight on one prompt
-_RARE = 0.05  # share of the traffic below which a stratum's value is not tested by itself
-_MOST_VALUES = 12
-
-
-@dataclass(frozen=True, slots=True)
-class Anchoring:
-    """How far the anchors stand for the traffic.
-
-    Attributes
-    ----------
-    test : of panel scores, lengths and strata, within systems.
-    feature : what differs most, in words; None if nothing was tested.
-    weight : (n,) inverse of how much too often a unit like this is among the anchors; None if not used.
-    logged : whether inclusion probabilities were logged for every anchor, and differ.
-    partly_logged : whether they were logged for some anchors only (and are therefore not used).
-    flagged, hopeless : the test objects; and no weights can mend it.
-    effective_size, largest_share : Kish's effective number of anchors and the largest share of a prompt.
-    """
-
-    test: Representativeness
-    feature: str | None
-    weight: Floats | None
-    logged: bool
-    partly_logged: bool
-    flagged: bool
-    hopeless: bool
-    effective_size: float
-    largest_share: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +57,11 @@ class GradedUnits:
         return None if self.anchoring.weight is None else 1.0 / self.anchoring.weight
 
     @property
+    def other_inclusion(self) -> Floats | None:
+        """(n,) the same under weights that go as far as they can to mend anchors that they cannot mend."""
+        return None if self.anchoring.bent is None else 1.0 / self.anchoring.bent
+
+    @property
     def pairwise(self) -> bool:
         return self.frame.kind == "pairwise"
 
@@ -121,7 +86,7 @@ def raw_units(design: Design) -> GradedUnits:
 def graded_units(frame: Frame) -> GradedUnits:
     """Arrange a frame; about 0.1 s for 200,000 units, done once per calibration."""
     n = frame.unit_id.size
-    anchoring, weights = _anchoring(frame), _weights(frame)
+    anchoring, weights = compare_anchors(frame), _weights(frame)
     if frame.kind != "pairwise":
         return GradedUnits(
             frame=frame,
@@ -142,7 +107,6 @@ def graded_units(frame: Frame) -> GradedUnits:
     def both(signed: Floats) -> Floats:
         return np.concatenate([0.5 + 0.5 * signed, 0.5 - 0.5 * signed])
 
-    weight = None if anchoring.weight is None else np.tile(anchoring.weight, 2)
     return GradedUnits(
         frame=frame,
         system=np.concatenate([frame.system, frame.other_system]).astype(np.int64),
@@ -156,7 +120,7 @@ def graded_units(frame: Frame) -> GradedUnits:
         human=both(frame.human_mean),
         length=None,
         strata={name: np.tile(codes, 2).astype(np.int64) for name, codes in frame.strata.items()},
-        anchoring=replace(anchoring, weight=weight),
+        anchoring=anchoring.twice(),
     )
 
 
@@ -169,100 +133,3 @@ def _weights(frame: Frame) -> PanelWeights:
         group=np.zeros_like(frame.system) if frame.kind == "pairwise" else frame.system,
         prompt=frame.prompt,
     )
-
-
-def _anchoring(frame: Frame) -> Anchoring:
-    """Test the anchors and, where the test objects, find weights that mend them."""
-    n = frame.unit_id.size
-    labelled = frame.labelled & np.isfinite(frame.human_mean)
-    chance = frame.human_inclusion[labelled]
-    known = np.isfinite(chance) & (chance > 0)
-    logged = bool(labelled.any() and known.all() and np.ptp(chance) > 1e-9 * chance.max())
-    base = None
-    if logged:
-        base = np.ones(n)
-        base[labelled] = 1.0 / chance
-    if not labelled.any():
-        none = Representativeness(None, np.zeros(0, np.int64), np.zeros(0), np.zeros(0), 0)
-        return Anchoring(none, None, None, False, False, False, False, 0.0, 0.0)
-    names, features = _features(frame)
-    block = (frame.system.astype(np.int64) + 1) * (len(frame.systems) + 1) + frame.other_system + 1
-    block = np.unique(block, return_inverse=True)[1]
-    centred = centred_features(features, block)
-    test = representativeness(centred=centred, prompt=frame.prompt, labelled=labelled, weight=base)
-    flagged = test.p_value is not None and test.p_value < SUSPICIOUS
-    feature = names[int(test.features[int(np.argmax(np.abs(test.z)))])] if test.features.size else None
-    weight, hopeless = base, False
-    if flagged:
-        balanced = balancing_weights(centred=centred[:, test.features], labelled=labelled, base=base)
-        if balanced is not None and _bearable(balanced, labelled, frame.prompt):
-            weight = balanced
-        else:
-            hopeless = test.p_value is not None and test.p_value < DAMNING
-    used = np.ones(n) if weight is None else weight
-    return Anchoring(
-        test=test,
-        feature=feature,
-        weight=weight,
-        logged=logged,
-        partly_logged=bool(known.any() and not known.all()),
-        flagged=flagged,
-        hopeless=hopeless,
-        effective_size=kish_effective_size(used[labelled]),
-        largest_share=_largest_share(used, labelled, frame.prompt),
-    )
-
-
-def _bearable(weight: Floats, labelled: NDArray[np.bool_], prompt: NDArray[np.int32]) -> bool:
-    return (
-        kish_effective_size(weight[labelled]) >= MIN_WEIGHTED_SIZE
-        and _largest_share(weight, labelled, prompt) <= MAX_PROMPT_SHARE
-    )
-
-
-def _largest_share(weight: Floats, labelled: NDArray[np.bool_], prompt: NDArray[np.int32]) -> float:
-    if not labelled.any():
-        return 0.0
-    cluster = np.unique(prompt[labelled], return_inverse=True)[1]
-    by_prompt = np.bincount(cluster, weight[labelled])
-    return float(by_prompt.max() / by_prompt.sum())
-
-
-def _features(frame: Frame) -> tuple[list[str], Floats]:
-    """What anchors and traffic are compared on, most telling first, with words for each."""
-    pairwise = frame.kind == "pairwise"
-    block = frame.system.astype(np.int64)
-    score = np.abs(frame.panel_score) if pairwise else frame.panel_score
-    rank = block_ranks(score, block)
-    names = ["how clear the panel's preference is" if pairwise else "the panel's score"]
-    columns = [rank]
-    if len(frame.judges) > 1:
-        names.append("how far the judges disagree")
-        columns.append(block_ranks(_disagreement(frame), block))
-    length = frame.length + frame.other_length if pairwise else frame.length
-    if np.isfinite(length).sum() > 0.5 * length.size:
-        names.append("the length of answers")
-        columns.append(block_ranks(length, block))
-    for stratum, codes in frame.strata.items():
-        values = frame.stratum_values[stratum]
-        share = np.bincount(codes[codes >= 0], minlength=len(values)) / max(codes.size, 1)
-        tested = np.flatnonzero((share >= _RARE) & (share <= 1 - _RARE))
-        implied = 1 if share[tested].sum() > 0.99 else 0  # the commonest follows from the others
-        for value in tested[np.argsort(-share[tested])][implied:][:_MOST_VALUES]:
-            names.append(f"{stratum} {values[value]!r}")
-            columns.append((codes == value).astype(np.float64))
-    names.append("how far the panel's scores lie from the middle")
-    columns.append((rank - 0.5) ** 2)
-    return names, np.stack(columns).T
-
-
-def _disagreement(frame: Frame) -> Floats:
-    """(n,) standard deviation of a unit's judges, each from its own mean; NaN below two judges."""
-    n, judges = frame.unit_id.size, len(frame.judges)
-    count = np.maximum(np.bincount(frame.cell_judge, minlength=judges), 1)
-    judge_mean = np.bincount(frame.cell_judge, frame.cell_value, judges) / count
-    value = frame.cell_value - judge_mean[frame.cell_judge]
-    seats = np.bincount(frame.cell_unit, minlength=n)
-    mean = np.bincount(frame.cell_unit, value, n) / np.maximum(seats, 1)
-    square = np.bincount(frame.cell_unit, value**2, n) / np.maximum(seats, 1)
-    return np.where(seats > 1, np.sqrt(np.maximum(square - mean**2, 0.0)), np.nan)

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.domain.calibration import ScoreStatus
+from app.reporting.anchor_shift import Standing
 from app.reporting.graded_units import GradedUnits
 from app.reporting.quality_groups import Groups
 from app.reporting.quality_words import row_status
@@ -21,7 +22,8 @@ Ints = NDArray[np.int64]
 class QualityRow:
     """One system, stratum or both. Values are on the criterion's own scale, for pairs win rates in [0, 1].
 
-    ``rectifier`` is ``corrected`` - ``raw_mean``. What cannot be said is None, with ``status`` and
+    ``rectifier`` is ``corrected`` - ``raw_mean``. ``anchors_stand``: how the row's anchors compare with its
+    traffic, and what was done about it. What cannot be said is None, with ``status`` and
     ``warnings`` saying why.
     """
 
@@ -36,10 +38,22 @@ class QualityRow:
     effective_sample_size: float | None
     status: ScoreStatus
     warnings: tuple[str, ...]
+    anchors_stand: Standing = Standing.NOT_TESTED
 
 
 def estimate(units: GradedUnits, groups: Groups, level: float, population: Population) -> GroupQuality:
-    """Every row's quality on the unit scale."""
+    """Every row's quality on the unit scale; with an interval that holds both answers where anchors do not
+    stand for the traffic and weights cannot mend it."""
+    found = _estimate(units, groups, level, population, units.inclusion)
+    if units.other_inclusion is None:
+        return found
+    other = _estimate(units, groups, level, population, units.other_inclusion)
+    return replace(found, lower=np.fmin(found.lower, other.lower), upper=np.fmax(found.upper, other.upper))
+
+
+def _estimate(
+    units: GradedUnits, groups: Groups, level: float, population: Population, inclusion: Floats | None
+) -> GroupQuality:
     return group_quality(
         group=groups.code,
         prompt=units.prompt,
@@ -49,7 +63,7 @@ def estimate(units: GradedUnits, groups: Groups, level: float, population: Popul
         panel_score=units.score,
         reliability=units.reliability,
         length=units.length,
-        inclusion=units.inclusion,
+        inclusion=inclusion,
         level=level,
         population=population,
         lam_max=np.inf,
@@ -78,8 +92,11 @@ def quality_rows(
 def _row(
     units: GradedUnits, groups: Groups, quality: GroupQuality, g: int, items: int, raw: float
 ) -> QualityRow:
-    status, warnings = row_status(quality, g, units.anchoring)
-    shown = np.isfinite(quality.estimate[g]) and not units.anchoring.hopeless
+    system = groups.systems[g]
+    code = None if system is None else units.frame.systems.index(system)
+    status, warnings = row_status(quality, g, units.anchoring, code)
+    standing = units.anchoring.of(code)
+    shown = np.isfinite(quality.estimate[g]) and standing is not Standing.REFUSED
     corrected = units.to_shown(float(quality.estimate[g])) if shown else None
     raw_mean = units.to_shown(raw) if np.isfinite(raw) else None
     interval = None
@@ -88,7 +105,7 @@ def _row(
         interval = (min(ends), max(ends))
     size = float(quality.effective_sample_size[g])
     return QualityRow(
-        system=groups.systems[g],
+        system=system,
         strata=groups.strata[g],
         n_items=items,
         n_anchors=int(quality.means.n_anchors[g]),
@@ -99,6 +116,7 @@ def _row(
         effective_sample_size=size if shown and np.isfinite(size) else None,
         status=status,
         warnings=warnings,
+        anchors_stand=standing if quality.means.n_anchors[g] else Standing.NOT_TESTED,
     )
 
 

@@ -1,21 +1,32 @@
 """What a quality row says about itself, and the sentence each limit triggers."""
 
+from collections.abc import Sequence
+
 from app.calibration.frame import Frame
 from app.domain.calibration import ScoreStatus
-from app.reporting.graded_units import MAX_PROMPT_SHARE, Anchoring
+from app.reporting.anchor_shift import MAX_PROMPT_SHARE, TEXTS, Anchoring, Standing
 from app.stats.group_quality import MINIMUMS, Basis, GroupQuality
 
 ENOUGH_POOLED = 10  # labelled prompts of its own for a system that leans on others
 
 
-def row_status(quality: GroupQuality, g: int, anchoring: Anchoring) -> tuple[ScoreStatus, tuple[str, ...]]:
-    """The status of one row and why it is not better."""
-    prompts, basis = int(quality.means.n_prompts[g]), quality.basis[g]
-    said: list[str] = []
-    if anchoring.hopeless and basis is not Basis.NONE:
+_STANDING = {
+    Standing.WEIGHTED: "its human grades do not look like its traffic and are weighted to look like it",
+    Standing.WIDENED: "its human grades do not look like its traffic and no weights can make them: "
+    "the interval also holds what the furthest bearable weights would say",
+}
+
+
+def row_status(
+    quality: GroupQuality, g: int, anchoring: Anchoring, system: int | None
+) -> tuple[ScoreStatus, tuple[str, ...]]:
+    """The status of one row and why it is not better; ``system`` is its system's code, None if many."""
+    prompts, basis, standing = int(quality.means.n_prompts[g]), quality.basis[g], anchoring.of(system)
+    if standing is Standing.REFUSED and basis is not Basis.NONE:
         return ScoreStatus.EXTRAPOLATING, (
             "no level is given: the anchors do not stand for this traffic (see the warnings of the table)",
         )
+    said = [_STANDING[standing]] if standing in _STANDING and prompts else []
     if basis is Basis.NONE:
         return _nothing(quality, g, prompts)
     if basis is Basis.OTHERS:
@@ -62,13 +73,13 @@ def table_warnings(frame: Frame, anchoring: Anchoring, quality: GroupQuality) ->
     said: list[str] = []
     if frame.simulated:
         said.append("the verdicts are simulated: nothing here is a measurement")
-    said += _about_anchors(anchoring)
+    said += _about_anchors(anchoring, frame.systems)
     if quality.means.power.lam == 0 and quality.means.n_anchors.sum():
         said.append("the panel does not follow the human grades: estimates rest on human grades alone")
     return tuple(said)
 
 
-def _about_anchors(anchoring: Anchoring) -> list[str]:
+def _about_anchors(anchoring: Anchoring, systems: Sequence[str]) -> list[str]:
     said: list[str] = []
     if anchoring.partly_logged:
         said.append("inclusion probabilities are known for some anchors only, so they are not used")
@@ -77,21 +88,35 @@ def _about_anchors(anchoring: Anchoring) -> list[str]:
             said.append("too few graded prompts to tell whether the anchors look like the traffic")
         return said
     if not anchoring.flagged:
-        return said
-    k = int(abs(anchoring.test.z).argmax())
-    where = "more" if anchoring.test.shift[k] > 0 else "less"
-    found = (
-        f"the anchors do not look like the traffic (p = {anchoring.test.p_value:.2g}; most of all "
-        f"{anchoring.feature}, {where} of it among the anchors)"
-    )
+        return said + _about_systems(anchoring, systems)
+    what = f"most of all {anchoring.feature}, {'more' if anchoring.more else 'less'} of it among the anchors"
+    if anchoring.feature == TEXTS:
+        what = f"{TEXTS} tells them apart"
+    found = f"the anchors do not look like the traffic (p = {anchoring.p_value:.2g}; {what})"
     if anchoring.hopeless:
         said.append(f"{found}, and no weights can mend it: grade some of what the anchors leave out")
-    elif anchoring.weight is not None and not anchoring.logged:
+    elif anchoring.standing is Standing.WIDENED:
+        said.append(f"{found}, and no weights can mend it: intervals are wider, read the levels with care")
+    elif not anchoring.logged:
         said.append(
             f"{found}: they are weighted to look like it, and count as {anchoring.effective_size:.0f} grades"
         )
-    elif anchoring.weight is not None:
-        said.append(f"{found}, beyond what their logged inclusion probabilities explain: weights adjusted")
     else:
-        said.append(f"{found}: read the levels with care")
+        said.append(f"{found}, beyond what their logged inclusion probabilities explain: weights adjusted")
     return said
+
+
+_DONE = {
+    Standing.WEIGHTED: "weighted to look like it",
+    Standing.WIDENED: "no weights can mend it, so their intervals are wider",
+    Standing.REFUSED: "no weights can mend it, so no level is given",
+}
+
+
+def _about_systems(anchoring: Anchoring, systems: Sequence[str]) -> list[str]:
+    """Systems whose own anchors do not look like their own traffic."""
+    return [
+        f"the anchors of {', '.join(names)} do not look like their traffic: {done}"
+        for standing, done in _DONE.items()
+        if (names := [systems[s] for s, found in anchoring.systems.items() if found is standing])
+    ]

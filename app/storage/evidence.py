@@ -19,6 +19,7 @@ from app.storage.judge_versions import judges_by_id
 from app.storage.layouts import marks_of
 from app.storage.quarantine import is_quarantined
 from app.storage.rubrics import criterion_ids, latest_rubric, rubric_id
+from app.storage.sampled_texts import NO_TEXTS, SampledTexts, sample_texts
 from app.storage.tables import (
     anchor_sets,
     annotators,
@@ -70,6 +71,7 @@ class Evidence:
         judges are simulated ones. ``left_out``: whether there are simulated verdicts that were left out
         for real ones. ``ambiguous``: answers given without text that could be more than one of
         their system's answers to the item. ``sha256`` of everything above except ``newest_verdict``.
+        ``sampled``: texts of some units, if they were asked for.
     """
 
     kind: RubricKind
@@ -115,6 +117,7 @@ class Evidence:
     left_out: bool
     ambiguous: int
     sha256: str
+    sampled: SampledTexts = NO_TEXTS
 
 
 async def load_evidence(
@@ -126,12 +129,14 @@ async def load_evidence(
     anchor_sets: Sequence[str] | None = None,
     after_verdict: int = 0,
     simulated: bool | None = None,
+    texts: int = 0,
 ) -> Evidence:
     """Everything said on a criterion, as one snapshot.
 
     ``anchor_sets`` names the sets to use, at their latest versions; None means all of the rubric.
     With ``after_verdict`` only verdicts that came after that number are loaded, and the units and
     human verdicts that they touch. ``simulated`` None takes real verdicts if there are any.
+    ``texts``: of how many units to load the text.
     Verdicts under another scale, direction or kind of the same rubric are not part of it.
 
     Raises
@@ -141,7 +146,7 @@ async def load_evidence(
     """
     wanted = None if anchor_sets is None else tuple(sorted(set(anchor_sets)))
     return await db.read(
-        lambda c: _load(c, project_id, rubric_name, criterion, wanted, after_verdict, simulated)
+        lambda c: _load(c, project_id, rubric_name, criterion, wanted, after_verdict, simulated, texts)
     )
 
 
@@ -175,6 +180,7 @@ def _load(
     sets: tuple[str, ...] | None,
     after: int,
     simulated: bool | None,
+    texts: int,
 ) -> Evidence:
     latest = latest_rubric(connection, project_id, rubric_name)
     if latest is None:
@@ -227,7 +233,8 @@ def _load(
         "simulated": take_simulated,
         "left_out": real and planted and not take_simulated,
     }
-    return Evidence(**parts, newest_verdict=newest, sha256=_digest(parts))
+    sampled = _sampled(connection, units, h.unit[kept], texts) if texts else NO_TEXTS
+    return Evidence(**parts, newest_verdict=newest, sha256=_digest(parts), sampled=sampled)
 
 
 def _kinds_of_judges(connection: Connection, criterion: int) -> tuple[bool, bool]:
@@ -378,6 +385,13 @@ def _marks(connection: Connection, units: Units, graded: Ints) -> tuple[Floats, 
         column[graded] = marks_of(connection, ids[graded])
         found.append(column)
     return found[0], found[1]
+
+
+def _sampled(connection: Connection, units: Units, graded: Ints, most: int) -> SampledTexts:
+    return sample_texts(
+        connection, prompt=units.prompt, item=units.item, item_ids=units.item_ids,
+        answer_id=units.answer_id, other_answer_id=units.other_answer_id, graded=graded, most=most,
+    )  # fmt: skip
 
 
 def _unit_columns(units: Units) -> dict[str, Any]:

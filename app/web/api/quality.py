@@ -18,6 +18,7 @@ from app.web.services import Served
 router = APIRouter(tags=["quality"])
 
 Reader = Annotated[Caller, needs(Scope.READ)]
+Stand = Literal["not_tested", "no_difference_found", "weighted", "widened", "refused"]
 Status = Literal["calibrated", "judge_relative", "insufficient_anchors", "extrapolating", "stale"]
 
 
@@ -53,6 +54,13 @@ class QualityRowOut(Answered):
         "anchors do not stand for this traffic. `judge_relative`: nothing human to go by. `stale`: the "
         "rubric has changed since.",
         examples=["calibrated"],
+    )
+    anchors_stand: Stand = Field(
+        description="Whether the row's human grades look like its traffic (panel scores, disagreement, "
+        "lengths, strata, texts), and what was done: `no_difference_found`; `weighted`: they are weighted to "
+        "look like it; `widened`: no weights can, and the interval also holds what the furthest bearable "
+        "weights would say; `refused`: no level is given; `not_tested`: too few of them to tell.",
+        examples=["no_difference_found"],
     )
     warnings: list[str] = Field(description="What to know of this row.", examples=[[]])
 
@@ -107,7 +115,8 @@ class QualityOut(Answered):
                 {
                     "system": "bot-v7", "strata": {}, "n_items": 12840, "n_anchors": 60, "raw_mean": 3.91,
                     "corrected": 3.42, "interval": [3.21, 3.6], "rectifier": -0.49,
-                    "effective_sample_size": 104.0, "status": "calibrated", "warnings": [],
+                    "effective_sample_size": 104.0, "status": "calibrated",
+                    "anchors_stand": "no_difference_found", "warnings": [],
                 }
             ]
         ],
@@ -186,5 +195,6 @@ def _row(row: QualityRow) -> QualityRowOut:
         rectifier=row.rectifier,
         effective_sample_size=row.effective_sample_size,
         status=row.status.value,
+        anchors_stand=row.anchors_stand.value,
         warnings=list(row.warnings),
     )
