@@ -56,6 +56,7 @@ from app.domain.rubrics import RubricVersion
 from app.grading.callbacks import Callbacks
 from app.grading.grade import Grading
 from app.grading.rubrics import Rubrics
+from app.judges.embeddings import open_embeddings
 from app.judges.roster import Roster, open_roster, simulated_roster
 from app.reporting.quality_report import Quality
 from app.reporting.roster_report import RosterReport
@@ -135,6 +136,7 @@ def build_services(settings: Settings, roster: Roster) -> tuple[Services, Callba
         broke=lambda error: log.error("the queue of calibrations cannot be read", exc_info=error),
     )
     schedule = _and_wake(queue_calibrations(database), calibrating)
+    likeness = open_embeddings(settings.embeddings, settings.embeddings_model, settings.embeddings_key)
     anchors = Anchors(database, schedule=schedule, simulated_people=roster.simulated)
     services = Services(
         database=database,
@@ -146,7 +148,9 @@ def build_services(settings: Settings, roster: Roster) -> tuple[Services, Callba
         drafts=Drafts(settings.data_dir / "uploads"),
         anchors=anchors,
         imports=Imports(database, schedule=schedule),
-        audits=Audits(Means(database, roster, read_documents), background.start, schedule, _retire(anchors)),
+        audits=Audits(
+            Means(database, roster, read_documents, likeness), background.start, schedule, _retire(anchors)
+        ),
         queues=Queues(database, quality, seed=lambda: secrets.randbits(53)),
         desk=Desk(database),
         people=People(database, keys),

@@ -64,6 +64,9 @@ class Settings:
     worker_calls: int
     worker_metrics_port: int
     keep_requests_days: int
+    embeddings: str
+    embeddings_model: str
+    embeddings_key: str | None
     unknown: tuple[str, ...] = ()
 
 
@@ -129,6 +132,19 @@ def _url(raw: str) -> str:
     if url and (urlsplit(url).scheme not in {"http", "https"} or not urlsplit(url).hostname):
         raise ValueError("must be a full address, such as https://venire.example.org")
     return url
+
+
+def _embeddings(raw: str) -> str:
+    where = raw.strip()
+    if not where or where.startswith(("http://", "https://")):
+        return _url(where)
+    folder = Path(where).expanduser()
+    missing = [name for name in ("model.onnx", "tokenizer.json") if not (folder / name).is_file()]
+    if missing:
+        raise ValueError(
+            f"must be an address, or a folder with model.onnx and tokenizer.json; no {missing[0]}"
+        )
+    return str(folder)
 
 
 def _pepper(raw: str) -> str | None:
@@ -212,6 +228,17 @@ SETTINGS: tuple[Setting, ...] = (
         "30",
         "Days for which the requests of a finished batch are kept; its grades stay.",
         _number(0, 36_500),
+    ),
+    Setting(
+        "embeddings",
+        "",
+        "Model by which an overlap audit tells texts of like meaning: base URL of an OpenAI-compatible "
+        "endpoint, or a folder with `model.onnx` and `tokenizer.json`. Empty: by their words alone.",
+        _embeddings,
+    ),
+    Setting("embeddings_model", "text-embedding-3-small", "Which model to ask that endpoint for.", _text),
+    Setting(
+        "embeddings_key", "", "Key for that endpoint, if it wants one.", lambda raw: raw or None, secret=True
     ),
 )
 

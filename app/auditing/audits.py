@@ -10,6 +10,7 @@ import structlog
 from pydantic import ValidationError
 
 from app.auditing.asked import Asked, Means, Outcome, Parameters
+from app.auditing.invariance import InvarianceParameters, audit_invariance
 from app.auditing.overlap import OverlapParameters, audit_overlap
 from app.auditing.provenance import ProvenanceParameters, audit_provenance
 from app.domain.audits import Audit, AuditKind, AuditStatus, AuditVerdict, Findings, Quarantined
@@ -41,6 +42,7 @@ class Kind:
 KINDS: Mapping[AuditKind, Kind] = {
     AuditKind.PROVENANCE: Kind(ProvenanceParameters, audit_provenance),
     AuditKind.OVERLAP: Kind(OverlapParameters, audit_overlap),
+    AuditKind.INVARIANCE: Kind(InvarianceParameters, audit_invariance, of_a_set=False),
 }
 
 

@@ -11,7 +11,7 @@ Three measures, each in [0, 1]:
 The texts are held, the others pass in batches: memory grows with the texts, never with the corpus.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 
@@ -22,6 +22,7 @@ from scipy import sparse
 from app.auditing.hashed_words import HashedWords, Hashes, Ints, hash_runs, hash_words, mix, whole_hashes
 
 Floats = NDArray[np.float64]
+Meaning = Callable[[Sequence[str]], NDArray[np.float32]]
 
 CANDIDATES = 20  # likest documents kept per text
 LEAST_RUNS = 6  # a shorter text ("Yes, of course.") stands in everything: only its exact copies count
@@ -62,7 +63,7 @@ class Texts:
     """The texts whose neighbours are sought."""
 
     def __init__(self, texts: Sequence[str]) -> None:
-        self.count = len(texts)
+        self.texts, self.count = texts, len(texts)
         words = hash_words(texts)
         self._whole = whole_hashes(words)
         self._order = np.argsort(self._whole, kind="stable")
@@ -144,11 +145,15 @@ class _Keyed:
     text: Ints
 
 
-def find_neighbours(texts: Texts, corpus: Iterable[Document], *, near: float) -> Neighbours:
+def find_neighbours(
+    texts: Texts, corpus: Iterable[Document], *, near: float, meaning: Meaning | None = None
+) -> Neighbours:
     """Every exact copy and every document whose overlap is ``near`` or more, and the `CANDIDATES` most alike.
 
-    At most `CANDIDATES` copies and near documents are kept per text.
+    At most `CANDIDATES` copies and near documents are kept per text. With ``meaning``, which gives vectors
+    (n, d) of length 1, the most alike are by its cosines instead of word stems: it reads every document.
     """
+    own = None if meaning is None else meaning(texts.texts).T
     copies, overlaps, likes = (_Best(texts.count, CANDIDATES, floor) for floor in (0.5, near, 0.1))
     kept: dict[int, Document] = {}
     read = 0
@@ -159,10 +164,14 @@ def find_neighbours(texts: Texts, corpus: Iterable[Document], *, near: float) ->
         changed = copies.add(text, read + row, np.ones(text.size))
         text, row, overlap = texts.near(words)
         changed |= overlaps.add(text, read + row, overlap)
-        cosine = texts.alike(words).tocoo()
-        changed |= likes.add(
-            cosine.col.astype(np.int64), read + cosine.row.astype(np.int64), np.minimum(cosine.data, 1.0)
-        )
+        if meaning is None or own is None:
+            cosine = texts.alike(words).tocoo()
+            row, text, value = cosine.row.astype(np.int64), cosine.col.astype(np.int64), cosine.data
+        else:
+            every = meaning([one.text for one in batch]) @ own
+            row, text = np.nonzero(every >= likes.floor)
+            value = every[row, text].astype(np.float64)
+        changed |= likes.add(text, read + row, np.minimum(value, 1.0))
         if changed:
             wanted = {*copies.document.tolist(), *overlaps.document.tolist(), *likes.document.tolist()}
             kept = {
@@ -178,11 +187,11 @@ class _Best:
     def __init__(self, texts: int, most: int, floor: float) -> None:
         self.text, self.document = np.zeros(0, np.int64), np.zeros(0, np.int64)
         self.value = np.zeros(0)
-        self._most, self._floor, self._lowest = most, np.full(texts, floor), floor
+        self._most, self.floor = most, np.full(texts, floor)
 
     def add(self, text: Ints, document: Ints, value: Floats) -> bool:
         """Take pairs in; whether any of them is among the best. Of equal ones the first come stay."""
-        better = value >= self._floor[text]
+        better = value >= self.floor[text]
         if not better.any():
             return False
         text = np.concatenate([self.text, text[better]])
@@ -194,7 +203,7 @@ class _Best:
         rank = np.arange(text.size) - np.flatnonzero(begins)[np.cumsum(begins) - 1]
         kept = rank < self._most
         full = rank == self._most - 1
-        self._floor[text[full]] = np.nextafter(value[full], np.inf)
+        self.floor[text[full]] = np.nextafter(value[full], np.inf)
         self.text, self.document, self.value = text[kept], document[kept], value[kept]
         return True
 

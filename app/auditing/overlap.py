@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Iterator, Mapping, Sequence
 from hashlib import sha256
 from itertools import chain
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,18 +25,19 @@ Floats = NDArray[np.float64]
 
 MOST_ANCHORS = 20_000
 _PAIRS, _SHOWN_LETTERS = 500, 1_500
-_ALIKE_BY_WORDS, _ALIKE_BY_MEANING = 0.75, 0.8
+ALIKE_BY_WORDS, ALIKE_BY_MEANING = 0.5, 0.8
 
 
 class OverlapParameters(Parameters):
     """``near``: share of the shorter text's three-word runs that both have. ``alike``: cosine from which a
-    text says the same; None: 0.75 of weighted word stems, 0.8 of a model. ``model``: rank the likest texts by
-    the embedding model of the settings. ``columns``: of the file, to read; None: every column of text.
-    ``prompts``: also look through the judges' prompts. ``corpus``: what to call the file in the report."""
+    text says the same; None: 0.5 of weighted word stems, 0.8 of a model. ``model``: whether the embedding
+    model of the settings compares texts: only the ``likest`` 20 by words, or ``every`` one. ``columns``: of
+    the file, to read; None: every column of text. ``prompts``: also look through the judges' prompts.
+    ``corpus``: what to call the file in the report. ``quarantine``: put aside what is found."""
 
-    near: float = Field(0.5, ge=0.2, le=1)
+    near: float = Field(0.6, ge=0.2, le=1)
     alike: float | None = Field(None, ge=0.3, le=1)
-    model: bool = False
+    model: Literal["no", "likest", "every"] = "no"
     columns: tuple[str, ...] | None = Field(None, max_length=50)
     prompts: bool = False
     corpus: str = Field("", max_length=200)
@@ -47,8 +49,9 @@ async def audit_overlap(asked: Asked, means: Means) -> Outcome:
     want: OverlapParameters = asked.parameters
     if asked.file is None and not want.prompts:
         raise BadInput("An overlap audit needs a corpus: send a file, or set parameters.prompts.")
-    if want.model and means.likeness is None:
-        problem = Problem("no model is set up (VENIRE_EMBEDDINGS)", path="parameters.model", value=True)
+    likeness = None if want.model == "no" else means.likeness
+    if want.model != "no" and likeness is None:
+        problem = Problem("no model is set up (VENIRE_EMBEDDINGS)", path="parameters.model", value=want.model)
         raise BadInput("The texts cannot be compared by a model.", [problem])
     anchors = await anchor_texts(means.db, asked.project.id, str(asked.audit.anchor_set))
     if not anchors:
@@ -64,15 +67,21 @@ async def audit_overlap(asked: Asked, means: Means) -> Outcome:
         corpus: Iterator[Document] = iter(prompts)
         if asked.file is not None:
             corpus = chain(corpus, documents_of(means.documents(asked.file, want.columns)))
-        return find_neighbours(Texts([one.text for one in anchors]), corpus, near=want.near)
+        texts = Texts([one.text for one in anchors])
+        if likeness is None or want.model != "every":
+            return find_neighbours(texts, corpus, near=want.near)
+        return find_neighbours(
+            texts, corpus, near=want.near, meaning=lambda some: asyncio.run(likeness.vectors(some))
+        )
 
     found = await asyncio.to_thread(scan)
     if not found.read:
         raise InsufficientData("documents in the corpus", 0, 1)
     alike, by = found.alike, "word stems"
-    if want.model and means.likeness is not None:
-        alike, by = await _by_meaning(anchors, found, means.likeness), means.likeness.name
-    least = want.alike or (_ALIKE_BY_MEANING if want.model else _ALIKE_BY_WORDS)
+    if likeness is not None:
+        by = likeness.name
+        alike = alike if want.model == "every" else await _by_meaning(anchors, found, likeness)
+    least = want.alike or (ALIKE_BY_WORDS if likeness is None else ALIKE_BY_MEANING)
     return _outcome(want, anchors, found, alike, by, least, digest)
 
 
@@ -220,13 +229,18 @@ def _nearest(
 
 def _warnings(want: OverlapParameters, by: str, anchors: Sequence[AnchorText], pairs: int) -> tuple[str, ...]:
     said = []
-    if not want.model:
+    if want.model == "no":
         said.append(
             "Other words were sought by weighted word stems, which find edits and miss most paraphrases; "
             "a model (VENIRE_EMBEDDINGS) finds more."
         )
+    elif want.model == "likest":
+        said.append(
+            f"Likeness by {by}, of the 20 texts most alike by words for each text of an anchor: what shares "
+            "no words with it was not compared."
+        )
     else:
-        said.append(f"Likeness by {by}, of the 20 texts most alike by words for each text of an anchor.")
+        said.append(f"Likeness by {by}, of every text.")
     if pairs > _PAIRS:
         said.append(f"The {_PAIRS} nearest of {pairs:,} pairs are shown.")
     known = {one.item for one in anchors if one.field == "prompt"}

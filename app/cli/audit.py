@@ -6,7 +6,7 @@ from argparse import Namespace
 from typing import Any
 
 from app.cli.client import Service, part
-from app.cli.errors import FAILED, FINDING, INCONCLUSIVE, OK
+from app.cli.errors import FAILED, FINDING, INCONCLUSIVE, OK, CannotRun
 from app.cli.options import existing_file, talks
 from app.cli.output import Output, Progress, Table, interval, number
 from app.cli.wiring import Commands, Wiring
@@ -27,6 +27,10 @@ def add(commands: Commands, wiring: Wiring) -> None:
             "--set", required=kind != "invariance", metavar="NAME", dest="anchor_set", help="the anchor set"
         )
         running.add_argument("--criterion", metavar="NAME", help="only this criterion")
+        if kind == "invariance":
+            running.add_argument(
+                "--recorded", action="store_true", help="measure prompt variants on record; ask nobody"
+            )
         if kind == "overlap":
             running.add_argument("--corpus", type=existing_file, metavar="FILE", help="texts to look through")
         running.add_argument("--parameters", metavar="JSON", help="as '{\"near\": 0.6}' (docs/audits.md)")
@@ -51,23 +55,34 @@ def add(commands: Commands, wiring: Wiring) -> None:
 _KINDS = {
     "provenance": "did a person, known and blind, give every grade?",
     "overlap": "do anchors stand in training data or prompts?",
+    "invariance": "do judges say the same when only the form changes?",
 }
 
 
 async def _run(arguments: Namespace, service: Service, output: Output) -> int:
-    parameters = json.dumps(json.loads(arguments.parameters)) if arguments.parameters else None
+    parameters = _parameters(arguments)
     fields = {
         "kind": arguments.kind,
         "anchor_set": arguments.anchor_set,
         "rubric": getattr(arguments, "rubric", None),
         "criterion": arguments.criterion,
-        "parameters": parameters,
+        "parameters": json.dumps(parameters),
     }
     corpus = getattr(arguments, "corpus", None)
     begun = await (
         service.form("/audits", fields) if corpus is None else service.upload("/audits", corpus, fields)
     )
     return _shown(await _ended(service, begun), output)
+
+
+def _parameters(arguments: Namespace) -> dict[str, Any]:
+    try:
+        given = json.loads(arguments.parameters or "{}")
+    except ValueError as error:
+        raise CannotRun(f"--parameters is not JSON: {error}") from error
+    if not isinstance(given, dict):
+        raise CannotRun("--parameters must be a JSON object")
+    return given | ({"recorded": True} if getattr(arguments, "recorded", False) else {})
 
 
 async def _ended(service: Service, audit: dict[str, Any]) -> dict[str, Any]:

@@ -16,6 +16,7 @@ class Question:
     ``seed`` fixes the delimiters and labels of this call, so that a prompt can be replayed.
     Judges that ask a model put neither ``system`` nor ``family`` nor ``item_id`` in the prompt;
     recorded judges look verdicts up by them, simulated ones plant their family bias with them.
+    ``labels``: the letters that name the answers shown, from the first place on.
     """
 
     rubric: Rubric
@@ -26,6 +27,7 @@ class Question:
     context: str | None = None
     reference: str | None = None
     item_id: str | None = None
+    labels: str = "ABCDEFGHIJ"
 
 
 class Withdrawn(Exception):

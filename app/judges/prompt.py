@@ -19,7 +19,7 @@ from app.judges.judge import Question
 PROMPT_VERSION = "1"
 """Part of every judge's identity: raise it with any change to a word below."""
 
-LABELS = "ABCDEFGHIJ"
+LABELS = "ABCDEFGHIJ"  # the default of `Question.labels`
 TIE = "tie"
 RATIONALE = "rationale"
 
@@ -82,7 +82,7 @@ def build_prompt(question: Question) -> Prompt:
     ValueError
         If the number of answers does not fit the rubric's kind, or the order is no permutation of them.
     """
-    fixed = rubric_text(question.rubric, len(question.answers))
+    fixed = rubric_text(question.rubric, len(question.answers), question.labels)
     if sorted(question.order) != list(range(len(question.answers))):
         raise ValueError(f"order {question.order} is no permutation of {len(question.answers)} answers")
     texts: list[tuple[str, str]] = [("prompt", _sendable(question.prompt))]
@@ -116,7 +116,7 @@ def draw_marker(seed: int, texts: list[str]) -> str:
 
 
 @lru_cache(maxsize=512)
-def rubric_text(rubric: Rubric, n_answers: int) -> RubricText:
+def rubric_text(rubric: Rubric, n_answers: int, letters: str = LABELS) -> RubricText:
     """The part of a prompt that does not depend on the item.
 
     Raises
@@ -128,7 +128,7 @@ def rubric_text(rubric: Rubric, n_answers: int) -> RubricText:
     if not least <= n_answers <= most:
         wanted = str(least) if least == most else f"{least} to {most}"
         raise ValueError(f"a {rubric.kind} rubric shows {wanted} answers, not {n_answers}")
-    labels, keys = tuple(LABELS[:n_answers]), property_keys(rubric)
+    labels, keys = tuple(letters[:n_answers]), property_keys(rubric)
     return RubricText(
         system=_system_text(rubric, keys, labels),
         schema_name=f"verdict_{rubric.kind}",
@@ -182,8 +182,10 @@ def _scale_words(scale: Scale) -> str:
     return f"a number from {low} to {high} in steps of {show_number(scale.step)}"
 
 
-def _value_words(kind: RubricKind, scale: Scale) -> str:
-    return f'"A", "B" or "{TIE}"' if kind is RubricKind.PAIRWISE else _scale_words(scale)
+def _value_words(kind: RubricKind, scale: Scale, labels: tuple[str, ...]) -> str:
+    if kind is RubricKind.PAIRWISE:
+        return f'"{labels[0]}", "{labels[1]}" or "{TIE}"'
+    return _scale_words(scale)
 
 
 def _criterion_words(kind: RubricKind, criterion: Criterion, key: str) -> str:
@@ -201,12 +203,12 @@ def _system_text(rubric: Rubric, keys: tuple[str, ...], labels: tuple[str, ...])
     criteria = zip(rubric.criteria, keys, strict=True)
     form = [f'"{RATIONALE}": <two or three sentences>']
     for criterion, key in zip(rubric.criteria, keys, strict=True):
-        value = f"<{_value_words(kind, criterion.scale)}>"
+        value = f"<{_value_words(kind, criterion.scale, labels)}>"
         if kind is RubricKind.LISTWISE:
             value = "{" + ", ".join(f'"{label}": {value}' for label in labels) + "}"
         form.append(f'"{key}": {value}')
     return _SYSTEM.format(
-        task=_TASK[kind],
+        task=_TASK[kind].format(*labels),
         instructions=rubric.instructions,
         criteria="\n".join(_criterion_words(kind, criterion, key) for criterion, key in criteria),
         form="{" + ", ".join(form) + "}",
@@ -217,7 +219,7 @@ def _schema(rubric: Rubric, keys: tuple[str, ...], labels: tuple[str, ...]) -> d
     properties: dict[str, Any] = {RATIONALE: {"type": "string"}}
     for criterion, key in zip(rubric.criteria, keys, strict=True):
         if rubric.kind is RubricKind.PAIRWISE:
-            properties[key] = {"type": "string", "enum": ["A", "B", TIE]}
+            properties[key] = {"type": "string", "enum": [*labels, TIE]}
         elif rubric.kind is RubricKind.LISTWISE:
             properties[key] = _strict_object({label: _value_schema(criterion.scale) for label in labels})
         else:
@@ -272,8 +274,8 @@ Reply with one JSON object and nothing else, in this form:
 _TASK = {
     RubricKind.POINTWISE: "You are shown one answer and score it on each criterion.",
     RubricKind.PAIRWISE: (
-        "You are shown two answers, A and B, in random order, and say for each criterion which one is "
-        f'better, "A" or "B", or "{TIE}" if neither is.'
+        "You are shown two answers, {0} and {1}, in random order, and say for each criterion which one is "
+        f'better, "{{0}}" or "{{1}}", or "{TIE}" if neither is.'
     ),
     RubricKind.LISTWISE: (
         "You are shown several answers, in random order, and score every one of them on each criterion."

@@ -17,7 +17,7 @@ from app.domain.rubrics import Criterion, RubricKind, Scale
 from app.judges.expected import Token, TokenisedReply
 from app.judges.found_json import FoundObject, Members, find_objects, member_spans
 from app.judges.judge import Question
-from app.judges.prompt import RATIONALE, TIE, Prompt, show_number
+from app.judges.prompt import LABELS, RATIONALE, TIE, Prompt, show_number
 
 LONGEST_REPLY = 200_000  # characters; a verdict takes a few hundred
 LONGEST_RATIONALE = 4_000
@@ -213,10 +213,11 @@ def _value(said: object, criterion: Criterion, question: Question) -> float | Un
     """One value as the number it stands for."""
     if question.rubric.kind is RubricKind.PAIRWISE:
         if isinstance(said, str):
-            value = preference_choices(question.order).get(_bare(said))
+            value = preference_choices(question.order, question.labels).get(_bare(said))
             if value is not None:
                 return value
-        return _unparsable(f'{_short(said)} on {criterion.name!r} is not "A", "B" or "{TIE}"')
+        a, b = question.labels[0], question.labels[1]
+        return _unparsable(f'{_short(said)} on {criterion.name!r} is not "{a}", "{b}" or "{TIE}"')
     if criterion.scale.labels:
         return _labelled(said, criterion)
     number = _number(said)
@@ -236,10 +237,10 @@ def _bare(said: str) -> str:
     return folded.removeprefix("answer ")
 
 
-def preference_choices(order: tuple[int, ...]) -> dict[str, float]:
+def preference_choices(order: tuple[int, ...], labels: str = LABELS) -> dict[str, float]:
     """What each choice of a pairwise reply means: +1 if the caller's first answer wins, 0 tie, -1."""
     first_shown = 1.0 if order[0] == 0 else -1.0
-    return {"a": first_shown, "b": -first_shown, TIE: 0.0}
+    return {labels[0].lower(): first_shown, labels[1].lower(): -first_shown, TIE: 0.0}
 
 
 def _number(said: object) -> float | None:
@@ -309,7 +310,9 @@ def _expected(
     for criterion, key in zip(question.rubric.criteria, prompt.fixed.keys, strict=True):
         start = spans[key][0]
         if question.rubric.kind is RubricKind.PAIRWISE:
-            expected[criterion.name, 0] = reply.expected(start, preference_choices(question.order))
+            expected[criterion.name, 0] = reply.expected(
+                start, preference_choices(question.order, question.labels)
+            )
             continue
         choices = _written_values(criterion.scale)
         if question.rubric.kind is RubricKind.POINTWISE:

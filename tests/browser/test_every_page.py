@@ -34,6 +34,7 @@ PAGES = {
     "audits": "/ui/audits",
     "provenance audit": "/ui/audits/{audit_provenance}",
     "overlap audit": "/ui/audits/{audit_overlap}",
+    "invariance audit": "/ui/audits/{audit_invariance}",
     "put aside": "/ui/quarantine",
     "calibrations": "/ui/calibrations?rubric=support",
     "calibration": "/ui/calibrations/{calibration_helpfulness}",

@@ -214,7 +214,8 @@ async def post_audit(
             max_length=20_000,
             description="JSON with what may be asked of the kind. Provenance: `refuse` (`none`, `wrong`, "
             "`all`), `require` (of `when`, `interface`, `blind`). Overlap: `near`, `alike` (thresholds), "
-            "`model`, `columns`, `prompts`, `corpus`, `quarantine`. docs/audits.md explains each.",
+            "`model`, `columns`, `prompts`, `corpus`, `quarantine`. Invariance: `recorded`, `items`, "
+            "`perturbations`, `judges`, `max_cost_usd`, `seed`. docs/audits.md explains each.",
             examples=['{"refuse": "wrong"}'],
         ),
     ] = None,
@@ -230,7 +231,8 @@ async def post_audit(
 
     *Provenance*: did a person, known, blind, give every grade? *Overlap*: do anchors stand in training data
     or prompts, word for word, nearly, or in other words? What fails is put aside (`GET /quarantine`): its
-    grades count for nothing until a person decides.
+    grades count for nothing until a person decides. *Invariance*: do judges say the same when only the
+    form of a question changes?
     """
     audit = await services.audits.begin(
         caller.project,

@@ -166,6 +166,8 @@ async def ask(
     kind: Annotated[AuditKind, Form()],
     anchor_set: Annotated[str, Form(max_length=200)] = "",
     prompts: Annotated[bool, Form()] = False,
+    recorded: Annotated[bool, Form()] = False,
+    budget: Annotated[float, Form(gt=0, le=10_000)] = 1.0,
     file: Annotated[UploadFile | None, File()] = None,
 ) -> Response:
     """Begin an audit and go to its page."""
@@ -173,6 +175,8 @@ async def ask(
     corpus = file if file is not None and file.size else None
     if kind is AuditKind.OVERLAP:
         parameters = {"prompts": prompts, "corpus": (corpus.filename or "")[:200] if corpus else ""}
+    if kind is AuditKind.INVARIANCE:
+        parameters = {"recorded": recorded, "max_cost_usd": budget}
     try:
         audit = await services.audits.begin(
             caller.project,

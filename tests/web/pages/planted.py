@@ -168,7 +168,7 @@ def _audits(client: httpx2.Client) -> dict[str, str]:
     _post(client, "/anchors", "audited", grades, anchor_set="leaky")
     corpus = table([{"text": prompts[0]}, {"text": "Something else, which nobody has asked for."}])
     ids = {}
-    for kind in ("provenance", "overlap"):
+    for kind in ("provenance", "overlap", "invariance"):
         fields = {"kind": (None, kind), "anchor_set": (None, "leaky")}
         files = {**fields, **({"file": ("corpus.csv", corpus)} if kind == "overlap" else {})}
         begun = client.post("/audits", files=files)
