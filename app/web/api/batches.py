@@ -209,7 +209,7 @@ class DailyBudgetOut(Answered):
     },
     responses={
         200: {"model": CheckedOut, "description": "Only checked (`dry_run`)"},
-        **documented(400, 413, 415, 422),
+        **documented(400, 404, 413, 415, 422),
     },
 )
 async def create_batch(
