@@ -64,15 +64,11 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What came of it. ``put_aside``: item ids to quarantine, each with why, found against ``cause``.
+    """What came of it. ``put_aside``: item ids to quarantine, each with why, found against ``cause``."""
 
-    ``sample`` is set where the audit now waits for people: what it will go on with.
-    """
-
-    findings: Findings | None
+    findings: Findings
     put_aside: Mapping[int, str] = field(default_factory=dict)
     cause: str = ""
-    sample: Mapping[str, Any] | None = None
 
 
 def documents_of(pairs: Iterator[tuple[str, str]]) -> Iterator[Document]:

@@ -10,6 +10,7 @@ import structlog
 from pydantic import ValidationError
 
 from app.auditing.asked import Asked, Means, Outcome, Parameters
+from app.auditing.disagreement import DisagreementParameters, audit_disagreement
 from app.auditing.invariance import InvarianceParameters, audit_invariance
 from app.auditing.overlap import OverlapParameters, audit_overlap
 from app.auditing.provenance import ProvenanceParameters, audit_provenance
@@ -42,6 +43,7 @@ class Kind:
 KINDS: Mapping[AuditKind, Kind] = {
     AuditKind.PROVENANCE: Kind(ProvenanceParameters, audit_provenance),
     AuditKind.OVERLAP: Kind(OverlapParameters, audit_overlap),
+    AuditKind.DISAGREEMENT: Kind(DisagreementParameters, audit_disagreement),
     AuditKind.INVARIANCE: Kind(InvarianceParameters, audit_invariance, of_a_set=False),
 }
 
@@ -209,10 +211,6 @@ class Audits:
 
     async def _end(self, asked: Asked, outcome: Outcome) -> None:
         db, audit = self.means.db, asked.audit
-        if outcome.sample is not None:
-            kept = {**audit.parameters, "sample": outcome.sample}
-            await audits.end_audit(db, audit.id, AuditStatus.WAITING, parameters=kept, now=self.now())
-            return
         if outcome.put_aside and audit.anchor_set is not None:
             new = await quarantine.put_aside(
                 db, asked.project.id, anchor_set=audit.anchor_set, audit_id=audit.id,

@@ -55,6 +55,7 @@ def add(commands: Commands, wiring: Wiring) -> None:
 _KINDS = {
     "provenance": "did a person, known and blind, give every grade?",
     "overlap": "do anchors stand in training data or prompts?",
+    "disagreement": "how often do people who grade the same answer really differ?",
     "invariance": "do judges say the same when only the form changes?",
 }
 

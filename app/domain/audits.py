@@ -20,7 +20,6 @@ class AuditStatus(StrEnum):
     """Where an audit stands."""
 
     RUNNING = "running"
-    WAITING = "waiting"  # for people: its sample is to be graded again
     DONE = "done"
     REFUSED = "refused"  # the data cannot answer; the summary says what it would take
     FAILED = "failed"

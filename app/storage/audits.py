@@ -70,29 +70,16 @@ async def end_audit(
     status: AuditStatus,
     *,
     findings: Findings | None = None,
-    parameters: Mapping[str, Any] | None = None,
     error: str | None = None,
     now: datetime,
 ) -> bool:
     """Take an audit from running to ``status``; False if it is not running any more."""
     values: dict[str, Any] = {"status": status, "error": None if error is None else storable(error)}
-    if status is not AuditStatus.WAITING:
-        values["finished_at"] = to_ms(now)
+    values["finished_at"] = to_ms(now)
     if findings is not None:
         values["findings"] = json.dumps(asdict(findings))
-    if parameters is not None:
-        values["parameters"] = json.dumps(parameters)
     running = update(audits).where(audits.c.id == audit_id, audits.c.status == AuditStatus.RUNNING)
     return await db.write(lambda c: c.execute(running.values(values)).rowcount == 1)
-
-
-async def resume_audit(db: Database, project_id: int, audit_id: int) -> bool:
-    """Take an audit that waited for people up again; False if it does not wait."""
-    waiting = update(audits).where(
-        audits.c.id == audit_id, audits.c.project_id == project_id, audits.c.status == AuditStatus.WAITING
-    )
-    ours = waiting.values(status=AuditStatus.RUNNING, process_id=db.process_id)
-    return await db.write(lambda c: c.execute(ours).rowcount == 1)
 
 
 async def close_abandoned_audits(db: Database, *, now: datetime) -> int:

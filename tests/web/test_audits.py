@@ -185,3 +185,19 @@ def test_an_audit_that_cannot_be_done_says_why(client, anchors):
     bad = audit(client, "overlap", anchor_set="no-corpus", file=b'{"a": 1}\n{broken')
     assert bad["status"] == "failed"
     assert "row 2" in bad["error"]
+
+
+def test_an_annotator_apart_from_the_others_is_named(client, anchors):
+    grades = [
+        grade(item_id=f"d{k}", prompt=f"Question {k}?", annotator=who, criterion="helpfulness")
+        | {"score": 1 + k % 3 + (2 if who == "cyd" else 0)}
+        for k in range(30)
+        for who in ("ann", "bob", "cyd")
+    ]
+    anchors("apart", grades)
+    found = audit(client, "disagreement", anchor_set="apart")
+    assert (found["status"], found["verdict"]) == ("done", "failed"), found
+    assert numbers(found)["real_disagreements"] == pytest.approx(2 / 3)
+    (people,) = (one for one in found["tables"] if one["name"] == "annotators")
+    assert {row[0]: row[3] for row in people["rows"]} == pytest.approx({"ann": -1, "bob": -1, "cyd": 2})
+    assert "cyd" in found["summary"]

@@ -80,9 +80,8 @@ class AuditOut(Answered):
     )
     anchor_set: str | None = Field(description="The anchor set it is about.", examples=["first"])
     anchor_set_version: int | None = Field(description="The set's version.", examples=[2])
-    status: Literal["running", "waiting", "done", "refused", "failed"] = Field(
-        description="`waiting`: its sample is to be graded by people. `refused`: the data cannot answer, "
-        "`summary` says why. `failed`: `error` says how.",
+    status: Literal["running", "done", "refused", "failed"] = Field(
+        description="`refused`: the data cannot answer, `summary` says why. `failed`: `error` says how.",
         examples=["done"],
     )
     verdict: Literal["passed", "failed", "open"] | None = Field(
@@ -215,7 +214,8 @@ async def post_audit(
             description="JSON with what may be asked of the kind. Provenance: `refuse` (`none`, `wrong`, "
             "`all`), `require` (of `when`, `interface`, `blind`). Overlap: `near`, `alike` (thresholds), "
             "`model`, `columns`, `prompts`, `corpus`, `quarantine`. Invariance: `recorded`, `items`, "
-            "`perturbations`, `judges`, `max_cost_usd`, `seed`. docs/audits.md explains each.",
+            "`perturbations`, `judges`, `max_cost_usd`, `seed`. Disagreement: `tolerance`, `cold`. "
+            "docs/audits.md explains each.",
             examples=['{"refuse": "wrong"}'],
         ),
     ] = None,
@@ -231,8 +231,8 @@ async def post_audit(
 
     *Provenance*: did a person, known, blind, give every grade? *Overlap*: do anchors stand in training data
     or prompts, word for word, nearly, or in other words? What fails is put aside (`GET /quarantine`): its
-    grades count for nothing until a person decides. *Invariance*: do judges say the same when only the
-    form of a question changes?
+    grades count for nothing until a person decides. *Disagreement*: how often do people who grade the
+    same answer really differ? *Invariance*: do judges say the same when only the form changes?
     """
     audit = await services.audits.begin(
         caller.project,

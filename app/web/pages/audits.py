@@ -33,7 +33,6 @@ _MARKS = {
 }
 _STATES = {
     AuditStatus.RUNNING: Mark("running", "", "is at work now; reload the page"),
-    AuditStatus.WAITING: Mark("waits for people", "unsure", "its sample is to be graded again"),
     AuditStatus.REFUSED: Mark("refused", "unsure", "the data cannot answer"),
     AuditStatus.FAILED: Mark("broke", "bad", "it could not be done"),
 }
@@ -286,11 +285,7 @@ def _page(audit: Audit, aside: tuple[AsideLine, ...], *, more: bool) -> AuditPag
     if audit.anchor_set:
         facts.append(("Anchor set", f"{audit.anchor_set}, version {audit.version}"))
     facts += [("Asked for", moment(audit.created_at)), ("Ended", moment(audit.finished_at))]
-    facts += [
-        (key.replace("_", " ").capitalize(), _asked(value))
-        for key, value in audit.parameters.items()
-        if key != "sample"
-    ]
+    facts += [(key.replace("_", " ").capitalize(), _asked(value)) for key, value in audit.parameters.items()]
     return AuditPage(
         title=f"{audit.kind.value.capitalize()} audit",
         question=QUESTIONS[audit.kind],
