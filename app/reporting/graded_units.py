@@ -126,10 +126,14 @@ def graded_units(frame: Frame) -> GradedUnits:
 
 def _weights(frame: Frame) -> PanelWeights:
     """A pair's values are signed, so all pairs are one group: their mean is 0 by the order of names."""
+    signed = frame.kind == "pairwise"
+    size = np.log1p(frame.length) - (np.log1p(frame.other_length) if signed else 0.0)
     return weigh_panel(
         score=frame.panel_score,
         judge_values=frame.judge_matrix(),
         human=frame.human_mean,
-        group=np.zeros_like(frame.system) if frame.kind == "pairwise" else frame.system,
+        group=np.zeros_like(frame.system) if signed else frame.system,
         prompt=frame.prompt,
+        size=size,
+        signed=signed,
     )
