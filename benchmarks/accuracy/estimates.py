@@ -22,6 +22,7 @@ import numpy as np
 from scipy import stats
 
 from app.calibration.frame import Frame
+from app.reporting.anchor_shift import Standing
 from app.reporting.comparisons import _difference
 from app.reporting.graded_units import GradedUnits, graded_units
 from app.reporting.quality_groups import Groups, group_units
@@ -153,11 +154,11 @@ def ours(frame: Frame, population: Population) -> dict[str, Ours]:
 def shown(one: Ours) -> Estimates:
     """What the table shows: nothing where the anchors do not stand for the traffic."""
     quality = one.quality
-    if one.units.anchoring.hopeless:
-        nothing = np.full(one.place.size, np.nan)
-        return Estimates(nothing, nothing, nothing)
+    by_system = one.groups.systems[0] is not None and not one.groups.strata[0]
+    standing = [one.units.anchoring.of(k if by_system else None) for k in range(one.place.size)]
+    given = (one.place >= 0) & np.array([found is not Standing.REFUSED for found in standing])
     parts = (quality.estimate, quality.lower, quality.upper)
-    return Estimates(*(np.where(one.place >= 0, part[one.place], np.nan) for part in parts))
+    return Estimates(*(np.where(given, part[one.place], np.nan) for part in parts))
 
 
 def differences(one: Ours) -> Estimates:

@@ -8,7 +8,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from app.reporting.graded_units import DAMNING, SUSPICIOUS, graded_units
+from app.reporting.anchor_shift import DAMNING, SUSPICIOUS
+from app.reporting.graded_units import graded_units
 from benchmarks.accuracy.panel import anchored, judge
 from benchmarks.accuracy.recorded import Recorded
 
@@ -22,7 +23,7 @@ def p_value(
     """Of one draw of ``copies`` units with replacement, the first ``anchors`` of them from ``allowed``."""
     rows = np.concatenate([rng.choice(allowed, anchors), rng.integers(0, data.units, copies - anchors)])
     drawn = replace(data.take(rows), strata=())
-    found = graded_units(anchored(judge(drawn).frame, drawn, np.arange(anchors))).anchoring.test.p_value
+    found = graded_units(anchored(judge(drawn).frame, drawn, np.arange(anchors))).anchoring.p_value
     return 1.0 if found is None else found
 
 
