@@ -66,6 +66,7 @@ from app.storage.database import Database
 from app.storage.keys import any_key
 from app.storage.migrate import DatabaseUnusable, check, shown_url, upgrade
 from app.storage.projects import get_or_create_project
+from app.storage.rates import SharedRates
 from app.storage.workers import Load
 from app.web.app import create_app
 from app.web.background import Background
@@ -108,6 +109,7 @@ def build_services(settings: Settings, roster: Roster) -> tuple[Services, Callba
     # Ids need not be secret: a generator of our own spares a system call for each.
     rng = Random(secrets.randbits(256))
     database = Database(settings.database_url, rng=rng)
+    roster.lines.share(SharedRates(database))
     background, metrics = Background(), Metrics()
     keys = KeyRing(database, read_pepper(settings), background.start)
     callbacks = Callbacks(
@@ -175,6 +177,7 @@ async def work(settings: Settings, *, parent: int | None = None) -> None:
     rng, metrics, background = Random(secrets.randbits(256)), Metrics(), Background()
     # A worker writes in the order of its chunks: a small cache does, and stays small beside a large file.
     async with Database(settings.database_url, readers=2, cache_mb=16, rng=rng) as database:
+        roster.lines.share(SharedRates(database))
         rubrics = Rubrics(database)
         grading = Grading(
             database,

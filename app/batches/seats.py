@@ -17,6 +17,7 @@ from app.domain.judging import JudgeVersion, Reply, Seat, Unscored, UnscoredReas
 from app.judges.call import is_resting
 from app.judges.judge import Judge, Question, Withdrawn
 from app.judges.pricing import add_usage
+from app.judges.turns import Lane
 from app.storage.assignments import AssignedGrade
 from app.storage.batches import change_status
 from app.storage.budgets import DAY
@@ -130,7 +131,8 @@ class Seats:
             return _unscored(UnscoredReason.PROVIDER_ERROR, "the judge is not on the roster any more"), permit
         try:
             async with asyncio.timeout_at(deadline + _GRACE_S):
-                reply = await judge.judge(question, deadline=deadline, max_cost_usd=share, permit=permit)
+                asked = replace(question, lane=Lane(chunk.project.id, urgent=False))
+                reply = await judge.judge(asked, deadline=deadline, max_cost_usd=share, permit=permit)
         except TimeoutError:
             reply = _unscored(UnscoredReason.TIMEOUT, f"no answer within {timeout_s:g} s")
         except OutOfBudget as error:

@@ -28,6 +28,7 @@ from app.grading.results import SIMULATED_NOTE, Grade, SeatOutcome, Status, scor
 from app.grading.rubrics import Rubrics
 from app.grading.stored import as_stored, from_storage
 from app.judges.roster import Roster
+from app.judges.turns import Lane
 from app.storage import assignments, grades, verdicts
 from app.storage.database import Database
 
@@ -213,6 +214,7 @@ class Grading:
             max_cost_usd=request.max_cost_usd,
             replaced=record_replacement,
             answered=self._watch,
+            lane=Lane(begun.project.id),
         )
         self.waiting += 1
         try:

@@ -14,6 +14,7 @@ from app.domain.rubrics import Rubric
 from app.grading.assignment import ByFamily, draw_replacement
 from app.grading.results import SeatOutcome
 from app.judges.judge import Judge, Question
+from app.judges.turns import NOBODYS, Lane
 
 T = TypeVar("T")
 
@@ -36,7 +37,8 @@ class Panel:
     seats drawn at first, and a replacement has what is left of the share it takes over.
 
     ``known`` has replies that are on record already, by position: these seats are not asked again.
-    ``ask_seat`` asks in place of the ordinary way; what it raises ends the panel.
+    ``lane`` says for whom judges are asked. ``ask_seat`` asks in place of the ordinary way; what it raises
+    ends the panel.
     """
 
     rubric: Rubric
@@ -51,6 +53,7 @@ class Panel:
     answered: Callable[[JudgeVersion, Reply], None]
     known: Mapping[int, Reply] = field(default_factory=dict)
     ask_seat: AskSeat | None = None
+    lane: Lane = NOBODYS
     _seated: set[JudgeVersion] = field(default_factory=set)
     _positions: int = 0
 
@@ -115,6 +118,7 @@ class Panel:
             context=item.context,
             reference=item.reference,
             item_id=item.item_id,
+            lane=self.lane,
         )
         if self.ask_seat is not None:
             return await self.ask_seat(seat, question, share)

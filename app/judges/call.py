@@ -15,6 +15,9 @@ from app.judges.pricing import add_usage, usage_of, worst_cost_usd
 from app.judges.prompt import PROMPT_VERSION, Prompt, build_prompt
 from app.judges.reply import read_reply
 from app.judges.retry import RetryPolicy, wait_before
+from app.judges.turns import NOBODYS, Lane
+
+TURNED_AWAY = 429
 
 
 @dataclass(slots=True)
@@ -84,7 +87,7 @@ class CallingJudge:
         spent = _Spent(self._config)
         deadline = min(deadline, started + self._config.timeout_s)
         try:
-            completion = await self._attempts(prompt, deadline, max_cost_usd, spent, permit)
+            completion = await self._attempts(prompt, deadline, max_cost_usd, spent, permit, question.lane)
         except CallFailed as failure:
             unscored: Unscored | None = Unscored(failure.reason, failure.detail)
             return Reply(unscored=unscored, usage=spent.usage, latency_ms=1000 * (clock() - started))
@@ -118,17 +121,20 @@ class CallingJudge:
         max_cost_usd: float | None,
         spent: _Spent,
         permit: Permit | None = None,
+        lane: Lane = NOBODYS,
     ) -> Completion:
         """Attempts until one succeeds, or the last `CallFailed`."""
         clock = asyncio.get_running_loop().time
         while True:
             self._check_budget(prompt, max_cost_usd, spent.usage)
             try:
-                return await self._attempt(prompt, deadline, spent, permit)
+                return await self._attempt(prompt, deadline, spent, permit, lane)
             except CallFailed as failure:
                 attempts = spent.usage.attempts
                 if failure.retry_after is not None:
                     self._limits.pause(failure.retry_after, clock())
+                if failure.status == TURNED_AWAY:
+                    await self._limits.turned_away(failure.retry_after or 0.0, failure.headers)
                 if not failure.retry or attempts >= self._retries.attempts:
                     raise _after(failure, attempts) from None
                 wait = wait_before(self._retries, attempts, failure.retry_after, self._rng)
@@ -137,7 +143,7 @@ class CallingJudge:
             await asyncio.sleep(wait)
 
     async def _attempt(
-        self, prompt: Prompt, deadline: float, spent: _Spent, permit: Permit | None
+        self, prompt: Prompt, deadline: float, spent: _Spent, permit: Permit | None, lane: Lane
     ) -> Completion:
         """One attempt, within the limits and by leave of the asker, unless the breaker is open."""
         clock = asyncio.get_running_loop().time
@@ -145,21 +151,21 @@ class CallingJudge:
             raise CallFailed(UnscoredReason.TIMEOUT, "no time was left for a call")
         self._check_breaker(clock())
         tokens = self._limits.estimate(len(prompt.system) + len(prompt.user), self._wire.max_output_tokens)
+        worst = self._worst_usd(prompt) if permit is not None or self._limits.counts_dollars else 0.0
         try:
-            await self._limits.enter(tokens, deadline)
+            await self._limits.enter(tokens, deadline, lane=lane, dollars=worst)
         except NoPlace as error:
             reason = UnscoredReason.TIMEOUT if error.waited else UnscoredReason.RATE_LIMITED
             raise CallFailed(reason, error.detail) from None
-        count = TokenCount()
+        count, cost = TokenCount(), 0.0
         try:
             self._check_breaker(clock())
-            worst = 0.0
             if permit is not None:
-                worst = self._worst_usd(prompt)
                 await permit.begin(worst)
             try:
                 completion = await self._send(prompt, deadline)
                 count = completion.count
+                self._limits.heard(completion.headers)
             except CallFailed as failure:
                 count = failure.count
                 raise
@@ -168,7 +174,7 @@ class CallingJudge:
                 if permit is not None:
                     permit.ended(worst, cost)
         finally:
-            self._limits.leave(tokens, count.total, count.output)
+            self._limits.leave(tokens, count.total, count.output, dollars=worst, cost=cost)
         return completion
 
     async def _send(self, prompt: Prompt, deadline: float) -> Completion:

@@ -1,6 +1,7 @@
 """What comes back from a provider: a completion, or a failed call with the reason."""
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -42,6 +43,7 @@ class Completion:
 
     ``refusal`` is what the model or the provider's filter said instead of answering; ``cut_off`` why the
     text is incomplete. ``tokens`` are those of ``text`` with their log-probabilities, where asked for.
+    ``headers`` came with the reply.
     """
 
     text: str
@@ -49,6 +51,7 @@ class Completion:
     refusal: str | None = None
     cut_off: str | None = None
     tokens: tuple[Token, ...] = ()
+    headers: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
 
 
 @dataclass(slots=True, eq=False)
@@ -57,7 +60,8 @@ class CallFailed(Exception):
 
     ``retry`` says whether another attempt may help, ``retry_after`` how many seconds the provider asked to
     wait first, ``alive`` whether the provider at least answered as it should (so that it is not dead),
-    ``count`` what the attempt cost all the same. ``detail`` holds no secrets and is short.
+    ``count`` what the attempt cost all the same. ``detail`` holds no secrets and is short. ``status`` and
+    ``headers`` are those of an HTTP error.
     """
 
     reason: UnscoredReason
@@ -66,6 +70,8 @@ class CallFailed(Exception):
     retry_after: float | None = None
     alive: bool = True
     count: TokenCount = field(default_factory=TokenCount)
+    status: int | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
 
     def __str__(self) -> str:
         return f"{self.reason}: {self.detail}"

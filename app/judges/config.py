@@ -56,6 +56,7 @@ class JudgeConfig:
     price_output_per_mtok: float = 0.0
     requests_per_minute: float | None = None
     tokens_per_minute: float | None = None
+    usd_per_day: float | None = None
     max_concurrency: int = 32
     timeout_s: float = 60.0
     enabled: bool = True
@@ -207,6 +208,7 @@ class _Table:
             price_output_per_mtok=self._number("price_output_per_mtok", zero=True) or 0.0,
             requests_per_minute=self._number("requests_per_minute"),
             tokens_per_minute=self._number("tokens_per_minute"),
+            usd_per_day=self._number("usd_per_day"),
             max_concurrency=self._whole("max_concurrency", 32),
             timeout_s=self._number("timeout_s") or 60.0,
             enabled=enabled,

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -29,6 +30,6 @@ async def exchange(
         raise refused(response, secret=secret, now=time.time())
     payload = read_json(response, secret=secret)
     try:
-        return read(payload)
+        return replace(read(payload), headers=response.headers)
     except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
         raise misshapen(error) from None

@@ -43,6 +43,8 @@ def _refusal(status: int, headers: Mapping[str, str], body: object, *, secret: s
         retry_after=retry_after_s(headers, now) if retry else None,
         alive=status < 500,
         count=_count(body),
+        status=status,
+        headers=headers,
     )
 
 

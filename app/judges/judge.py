@@ -6,6 +6,7 @@ from typing import Protocol
 from app.domain.items import Answer
 from app.domain.judging import JudgeVersion, Reply
 from app.domain.rubrics import Rubric
+from app.judges.turns import NOBODYS, Lane
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +18,7 @@ class Question:
     Judges that ask a model put neither ``system`` nor ``family`` nor ``item_id`` in the prompt;
     recorded judges look verdicts up by them, simulated ones plant their family bias with them.
     ``labels``: the letters that name the answers shown, from the first place on.
+    ``lane`` says on whose behalf, and whether somebody waits.
     """
 
     rubric: Rubric
@@ -28,6 +30,7 @@ class Question:
     reference: str | None = None
     item_id: str | None = None
     labels: str = "ABCDEFGHIJ"
+    lane: Lane = NOBODYS
 
 
 class Withdrawn(Exception):

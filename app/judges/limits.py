@@ -6,7 +6,14 @@ not begun. Times are seconds of the running event loop; the buckets take them as
 
 import asyncio
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass
+from random import Random
+
+from app.domain.rates import RateKind
+from app.judges.pool import Exhausted, Leases, Pool
+from app.judges.rate_headers import allowances, remaining
+from app.judges.turns import NOBODYS, Lane
 
 LONGEST_PAUSE_S = 120.0
 _BURST = 0.1  # of a minute's allowance may go at once; the rest flows in evenly
@@ -65,24 +72,25 @@ class Bucket:
 
 
 class Slots:
-    """Places for calls under way; those who wait get them in order of arrival. ``limit`` may change."""
+    """Places for calls under way; the urgent get them first, in order of arrival. ``limit`` may change."""
 
     def __init__(self, limit: int) -> None:
         self.limit, self.used = limit, 0
-        self._waiting: deque[asyncio.Future[None]] = deque()
+        self._urgent: deque[asyncio.Future[None]] = deque()
+        self._rest: deque[asyncio.Future[None]] = deque()
 
     @property
     def free(self) -> bool:
         """Whether a place may be taken without a wait."""
-        return self.used < self.limit and not self._waiting
+        return self.used < self.limit and not self._urgent and not self._rest
 
-    async def take(self) -> None:
+    async def take(self, *, urgent: bool = True) -> None:
         """Take a place, waiting for one if need be; a cancelled wait takes none."""
         if self.free:
             self.used += 1
             return
         place = asyncio.get_running_loop().create_future()
-        self._waiting.append(place)
+        (self._urgent if urgent else self._rest).append(place)
         try:
             await place
         except asyncio.CancelledError:
@@ -93,8 +101,8 @@ class Slots:
     def give(self) -> None:
         """Leave a place to the next who waits."""
         self.used -= 1
-        while self._waiting and self.used < self.limit:
-            place = self._waiting.popleft()
+        while (waiting := self._urgent or self._rest) and self.used < self.limit:
+            place = waiting.popleft()
             if not place.done():
                 self.used += 1
                 place.set_result(None)
@@ -106,6 +114,9 @@ class Limits:
     Requests and tokens are counted per model, as providers do. Places are counted twice: no model has more
     calls under way than its own ``max_concurrency``, and no endpoint more than the most that any of its
     models may have (``endpoint``).
+
+    Once they are shared (`share`), rates are leased from what all processes have in common; places are each
+    process's own.
     """
 
     def __init__(self, endpoint: Slots, max_concurrency: int) -> None:
@@ -114,15 +125,48 @@ class Limits:
         self._tokens: Bucket | None = None
         self._paused_until = 0.0
         self._typical_output: float | None = None
+        self._dollars: float | None = None
+        self.pool: Pool | None = None
         endpoint.limit = max(endpoint.limit, max_concurrency)
 
     def tighten(
-        self, *, max_concurrency: int, requests_per_minute: float | None, tokens_per_minute: float | None
+        self,
+        *,
+        max_concurrency: int,
+        requests_per_minute: float | None,
+        tokens_per_minute: float | None,
+        usd_per_day: float | None = None,
     ) -> None:
         """Apply a judge's configured limits; of several judges of one model the tightest count."""
         self._model.limit = min(self._model.limit, max_concurrency)
         self._requests = _tighter(self._requests, requests_per_minute)
         self._tokens = _tighter(self._tokens, tokens_per_minute)
+        if usd_per_day is not None:
+            self._dollars = min(usd_per_day, usd_per_day if self._dollars is None else self._dollars)
+
+    def share(self, leases: Leases, scope: str, rng: Random) -> None:
+        """Keep to rates that other processes keep to as well, under the name ``scope``."""
+        pool = Pool(leases, scope, rng=rng)
+        pool.allow(RateKind.REQUESTS, self._requests.per_minute if self._requests else None)
+        pool.allow(RateKind.TOKENS, self._tokens.per_minute if self._tokens else None)
+        pool.allow(RateKind.DOLLARS, self._dollars)
+        self.pool = pool if pool.limited else None
+
+    @property
+    def counts_dollars(self) -> bool:
+        """Whether what calls cost is limited by the day."""
+        return self.pool is not None and self._dollars is not None
+
+    def heard(self, headers: Mapping[str, str]) -> None:
+        """A reply's headers, which may say that less is left than we believe."""
+        if self.pool is not None:
+            for kind, left in remaining(headers).items():
+                self.pool.heard(kind, left)
+
+    async def turned_away(self, pause_s: float, headers: Mapping[str, str]) -> None:
+        """A call got 429: all processes slow down for a while."""
+        if self.pool is not None:
+            await self.pool.turned_away(min(pause_s, LONGEST_PAUSE_S), allowances(headers))
 
     def estimate(self, prompt_chars: int, max_output_tokens: int) -> float:
         """Tokens that a call will probably use: about four characters each, and what answers took so far."""
@@ -136,59 +180,78 @@ class Limits:
         """
         self._paused_until = max(self._paused_until, now + min(seconds, LONGEST_PAUSE_S))
 
-    async def enter(self, tokens: float, deadline: float) -> None:
-        """Wait for a place; whoever gets one owes a `leave`.
+    async def enter(
+        self, tokens: float, deadline: float, *, lane: Lane = NOBODYS, dollars: float = 0.0
+    ) -> None:
+        """Wait for a place; whoever gets one owes a `leave`. ``dollars`` is the most the call may cost.
 
         Raises
         ------
         NoPlace
             At once if rates leave no room before ``deadline``; at the deadline if all places stay taken.
         """
-        await self._wait_for_rates(tokens, deadline)
+        await self._wait_for_rates(tokens, dollars, lane, deadline)
         if self._model.free and self._endpoint.free:
             self._model.used += 1
             self._endpoint.used += 1
             return
         try:
             async with asyncio.timeout_at(deadline):
-                await self._model.take()
+                await self._model.take(urgent=lane.urgent)
                 try:
-                    await self._endpoint.take()
+                    await self._endpoint.take(urgent=lane.urgent)
                 except BaseException:
                     self._model.give()
                     raise
         except TimeoutError:
-            self._untake(tokens)
+            self._untake(tokens, dollars)
             detail = f"all {self._model.limit} places at the provider were taken until the deadline"
             raise NoPlace(detail, waited=True) from None
         except BaseException:
-            self._untake(tokens)
+            self._untake(tokens, dollars)
             raise
 
-    def leave(self, tokens: float, used: float, output: float) -> None:
-        """Give the place back. ``used`` tokens replace the estimate unless 0; ``output`` were written."""
+    def leave(
+        self, tokens: float, used: float, output: float, *, dollars: float = 0.0, cost: float = 0.0
+    ) -> None:
+        """Give the place back. ``used`` tokens replace the estimate unless 0; ``output`` were written.
+
+        ``dollars`` were taken, ``cost`` is what the call really cost.
+        """
         self._endpoint.give()
         self._model.give()
-        if self._tokens is not None and used > 0:
+        if self.pool is not None:
+            unused = tokens - used if used > 0 else 0.0
+            self.pool.settle({RateKind.TOKENS: unused, RateKind.DOLLARS: dollars - cost})
+        elif self._tokens is not None and used > 0:
             self._tokens.give_back(tokens - used)
         if output > 0:
             known = self._typical_output
             self._typical_output = output if known is None else 0.9 * known + 0.1 * output
 
-    async def _wait_for_rates(self, tokens: float, deadline: float) -> None:
-        if self._requests is None and self._tokens is None and not self._paused_until:
+    async def _wait_for_rates(self, tokens: float, dollars: float, lane: Lane, deadline: float) -> None:
+        if self._requests is None and self._tokens is None and self.pool is None and not self._paused_until:
             return
         now = asyncio.get_running_loop().time()
         waits = [(self._paused_until - now, "the provider asked for a pause")]
-        if self._requests is not None:
+        shared = self.pool is not None
+        if self._requests is not None and not shared:
             limit = f"the limit of {self._requests.per_minute:g} requests per minute"
             waits.append((self._requests.wait(1.0, now), limit))
-        if self._tokens is not None:
+        if self._tokens is not None and not shared:
             limit = f"the limit of {self._tokens.per_minute:g} tokens per minute"
             waits.append((self._tokens.wait(tokens, now), limit))
         wait, limit = max(waits)
         if now + wait > deadline:
             raise NoPlace(f"no place before the deadline: {limit}, {wait:.1f} s to wait", waited=False)
+        if self.pool is not None:
+            if wait > 0:
+                await asyncio.sleep(wait)
+            try:
+                await self.pool.take(_needs(tokens, dollars), lane, deadline)
+            except Exhausted as error:
+                raise NoPlace(error.detail, waited=False) from None
+            return
         if self._requests is not None:
             self._requests.take(1.0, now)
         if self._tokens is not None:
@@ -197,14 +260,21 @@ class Limits:
             try:
                 await asyncio.sleep(wait)
             except BaseException:
-                self._untake(tokens)
+                self._untake(tokens, dollars)
                 raise
 
-    def _untake(self, tokens: float) -> None:
+    def _untake(self, tokens: float, dollars: float) -> None:
+        if self.pool is not None:
+            self.pool.settle(_needs(tokens, dollars))
+            return
         if self._requests is not None:
             self._requests.give_back(1.0)
         if self._tokens is not None:
             self._tokens.give_back(tokens)
+
+
+def _needs(tokens: float, dollars: float) -> Mapping[RateKind, float]:
+    return {RateKind.REQUESTS: 1.0, RateKind.TOKENS: tokens, RateKind.DOLLARS: dollars}
 
 
 def _tighter(bucket: Bucket | None, per_minute: float | None) -> Bucket | None:

@@ -8,6 +8,7 @@ from typing import Generic, Protocol, TypeVar, cast
 from app.judges.breaker import Breaker, BreakerPolicy
 from app.judges.config import JudgeConfig
 from app.judges.limits import Limits, Slots
+from app.judges.pool import Leases
 from app.judges.retry import RetryPolicy
 
 
@@ -28,6 +29,7 @@ class Line(Generic[ClientT]):
     breaker: Breaker
     slots: Slots = field(default_factory=lambda: Slots(1))
     models: dict[str, Limits] = field(default_factory=dict)
+    name: str = ""
 
     def limits(self, config: JudgeConfig) -> Limits:
         """The limits of the judge's model, shared with every judge of that model at this endpoint."""
@@ -36,6 +38,7 @@ class Line(Generic[ClientT]):
             max_concurrency=config.max_concurrency,
             requests_per_minute=config.requests_per_minute,
             tokens_per_minute=config.tokens_per_minute,
+            usd_per_day=config.usd_per_day,
         )
         return limits
 
@@ -61,8 +64,16 @@ class Lines:
         """The line a judge calls on; ``connect`` makes the client of the first judge that uses it."""
         key = (config.provider, config.base_url, config.api_key)
         if key not in self._lines:
-            self._lines[key] = Line(connect(config), Breaker(self._breaker))
+            # The account is told by the name of its key's variable, the same in every process.
+            name = f"{config.provider} {config.base_url or ''} {config.api_key_env or ''}"
+            self._lines[key] = Line(connect(config), Breaker(self._breaker), name=" ".join(name.split()))
         return cast(Line[ClientT], self._lines[key])
+
+    def share(self, leases: Leases) -> None:
+        """From now on keep to rates together with all other processes that share them."""
+        for line in self._lines.values():
+            for model, limits in line.models.items():
+                limits.share(leases, f"{line.name} {model}", self.rng)
 
     async def close(self) -> None:
         """Close every connection; calls that are under way fail."""

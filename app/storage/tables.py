@@ -91,6 +91,25 @@ processes = Table(
     _when("seen_at"),
 )
 
+# --- what providers allow ---------------------------------------------------------------------------
+
+# What is left of an allowance that all processes share: a model at an endpoint, or a project. Less than
+# ``factor`` 1 of it flows in after the provider turned calls away. See `rates`.
+rates = Table(
+    "rates",
+    metadata,
+    _id(),
+    Column("scope", Words, nullable=False),
+    Column("kind", Words, nullable=False),  # requests, tokens (a minute), dollars (a day)
+    Column("allowance", Double, nullable=False),
+    Column("level", Double, nullable=False),
+    Column("factor", Double, nullable=False),
+    Column("granted", Double, nullable=False),  # by the last lease
+    Column("taken", Double, nullable=False),  # in all
+    _when("flowed_at"),
+    _when("shrunk_at"),
+)
+
 # --- what is judged: rubrics, items, answers, strata ----------------------------------------------
 
 rubrics = Table(

@@ -23,6 +23,8 @@ class Behaviour:
     (any `response_format` is refused with 400), ignored (accepted and not obeyed: prose comes back).
     ``logprobs``: yes, no (refused with 400) or ignored. ``latency`` is in milliseconds.
     ``cached`` is how many input tokens are reported as read from a cache.
+    ``rpm`` and ``tpm`` are the requests and tokens that are served in a ``window`` of so many seconds (0:
+    no limit); every reply says what is left in its headers.
     """
 
     pick: str = "hash"
@@ -30,6 +32,9 @@ class Behaviour:
     logprobs: str = "yes"
     latency: float = 0.0
     cached: int = 0
+    rpm: int = 0
+    tpm: int = 0
+    window: float = 60.0
 
 
 @dataclass(slots=True)
@@ -92,6 +97,9 @@ def read_name(model: str) -> tuple[Behaviour, list[Fault]]:
         logprobs=given.pop("logprobs", "yes"),
         latency=float(given.pop("latency", 0)),
         cached=int(given.pop("cached", 0)),
+        rpm=int(given.pop("rpm", 0)),
+        tpm=int(given.pop("tpm", 0)),
+        window=float(given.pop("window", 60.0)),
     )
     if given:
         raise ValueError(f"unknown settings {sorted(given)} in model name {model!r}")

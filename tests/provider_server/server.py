@@ -26,6 +26,7 @@ from typing import Any
 import orjson
 
 from tests.provider_server import protocols
+from tests.provider_server.allowance import Allowance
 from tests.provider_server.behaviour import Behaviour, Fault, read_fault, read_name, struck
 from tests.provider_server.protocols import Asked, Said
 from tests.provider_server.verdicts import (
@@ -58,6 +59,12 @@ class Request:
 class Model:
     behaviour: Behaviour
     faults: list[Fault] = field(default_factory=list)
+    allowance: Allowance | None = None
+
+    def __post_init__(self) -> None:
+        told = self.behaviour
+        if told.rpm or told.tpm:
+            self.allowance = Allowance(told.rpm or None, told.tpm or None, told.window)
 
 
 class Provider:
@@ -132,7 +139,10 @@ class Provider:
         connection.busy_with = name
         fault = struck(model.faults) if model.faults else None
         if fault is None:
-            reply = self._bill(name, self._plain(path, asked, model.behaviour))
+            reply = self._plain(path, asked, model.behaviour)
+            if model.allowance is not None:
+                reply = _within(model.allowance, path, reply)
+            reply = self._bill(name, reply)
             connection.send_after(model.behaviour.latency / 1000, reply)
         else:
             self._strike(connection, path, headers, asked, model.behaviour, fault)
@@ -155,6 +165,11 @@ class Provider:
                     "calls": dict(self.calls),
                     "billed": {name: dict(tokens) for name, tokens in self.billed.items()},
                     "connections": self.connections,
+                    "turned_away": {
+                        name: model.allowance.turned_away
+                        for name, model in self.models.items()
+                        if model.allowance is not None
+                    },
                     "most_in_flight": dict(self.most_in_flight),
                     "last": [{"path": r.path, "body": r.body} for r in list(self.requests)[-10:]],
                 }
@@ -237,6 +252,18 @@ class Provider:
         billed["input"] += usage.get("prompt_tokens", usage.get("input_tokens", 0))
         billed["output"] += usage.get("completion_tokens", usage.get("output_tokens", 0))
         return reply
+
+
+def _within(allowance: Allowance, path: str, reply: Response) -> Response:
+    """The reply with headers that tell what is left, or a 429."""
+    usage = orjson.loads(reply.body).get("usage") or {}
+    names = ("prompt_tokens", "completion_tokens", "input_tokens", "output_tokens")
+    wait = allowance.admit(sum(usage.get(name, 0) for name in names), time.monotonic())
+    headers = allowance.headers(anthropic=path == protocols.ANTHROPIC)
+    if wait is None:
+        return replace(reply, extra=(*reply.extra, *headers))
+    body = orjson.dumps(protocols.error(path, 429, "rate limit reached"))
+    return Response(429, body, extra=(*headers, ("retry-after-ms", str(round(1000 * wait)))))
 
 
 def _unsupported(asked: Asked, behaviour: Behaviour) -> tuple[int, str] | None:
