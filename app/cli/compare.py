@@ -36,6 +36,12 @@ def add(commands: Commands, wiring: Wiring) -> None:
         help="largest difference that does not matter",
     )
     parser.add_argument("--by", action="append", metavar="stratum.NAME", help="also per stratum; repeatable")
+    parser.add_argument(
+        "--adjustment",
+        choices=("holm", "bh"),
+        default="holm",
+        help="for strata: holm to confirm (default), bh to explore many",
+    )
     parser.add_argument("--level", type=between(0.5, 0.999), default=0.95, metavar="P", help="default: 0.95")
     talks(parser, _compare)
 
@@ -51,6 +57,7 @@ async def _compare(arguments: Namespace, service: Service, output: Output) -> in
             "margin": arguments.margin,
             "by": arguments.by or [],
             "level": arguments.level,
+            "adjustment": arguments.adjustment,
         },
     )
     output.document(found)

@@ -26,7 +26,7 @@ from app.stats.difference import (
     traffic_covariance,
 )
 from app.stats.group_quality import MINIMUMS, GroupQuality, pooled_difference_variance
-from app.stats.multiplicity import holm
+from app.stats.multiplicity import Adjustment, adjusted_p
 from app.storage.rubrics import get_rubric
 
 _NO_ANCHORS = "the anchors do not stand for this traffic"
@@ -38,7 +38,7 @@ class ComparedRow:
     """Candidate minus baseline within one stratum (all of it, if ``strata`` is empty).
 
     ``difference`` and ``interval`` are on the criterion's own scale (pairs: win rates); ``p_value`` of no
-    difference, ``p_adjusted`` by Holm over the rows of ``by``. None where nothing can be said.
+    difference, ``p_adjusted`` over the rows of ``by``. None where nothing can be said.
     """
 
     strata: Mapping[str, str | None]
@@ -94,6 +94,7 @@ async def compare(
     margin: float = 0.0,
     by: Sequence[str] = (),
     level: float = 0.95,
+    adjustment: Adjustment = "holm",
 ) -> Comparison:
     """Compare two systems by human standards.
 
@@ -102,7 +103,10 @@ async def compare(
     margin
         Largest difference that does not matter, on the criterion's own scale (pairs: of win rates).
     by
-        ``stratum.<name>``: also one row per stratum, with Holm's adjustment over them.
+        ``stratum.<name>``: also one row per stratum, with p-values adjusted over them.
+    adjustment
+        ``holm``: any false claim among the rows at most 1 - ``level``. ``bh``: at most that share of the
+        claims are expected to be false; for looking through many strata.
 
     Raises
     ------
@@ -141,8 +145,8 @@ async def compare(
         said.insert(0, f"{ready.left_out} verdicts came later for answers that were judged before: not in")
     if stale:
         said.insert(0, "the rubric has changed since this calibration")
-    rows = _adjusted(parts, margin / width, level, width)
-    overall = _adjusted([whole], margin / width, level, width)[0]
+    rows = _adjusted(parts, margin / width, level, width, adjustment)
+    overall = _adjusted([whole], margin / width, level, width, adjustment)[0]
     return Comparison(
         rubric=rubric,
         criterion=criterion,
@@ -254,12 +258,14 @@ def _lacking(units: GradedUnits, quality: GroupQuality, a: int, b: int) -> tuple
     return tuple(few)
 
 
-def _adjusted(found: Sequence[_Found], margin: float, level: float, width: float) -> list[ComparedRow]:
+def _adjusted(
+    found: Sequence[_Found], margin: float, level: float, width: float, adjustment: Adjustment
+) -> list[ComparedRow]:
     p = np.array([np.nan if one.difference is None else one.difference.p_different() for one in found])
     same = np.array(
         [np.nan if one.difference is None else one.difference.p_equivalent(margin) for one in found]
     )
-    adjusted, same = holm(p), holm(same)
+    adjusted, same = adjusted_p(p, adjustment), adjusted_p(same, adjustment)
     return [
         _row(one, p_equivalent=float(same[k]), level=level, width=width, p_adjusted=float(adjusted[k]))
         for k, one in enumerate(found)

@@ -1,11 +1,13 @@
 """Adjusted p-values for many rows at once."""
 
 from collections.abc import Callable
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
+Adjustment = Literal["holm", "bh"]
 
 
 def holm(p: Floats) -> Floats:
@@ -28,6 +30,11 @@ def benjamini_hochberg(p: Floats) -> Floats:
         return np.minimum.accumulate(scaled[::-1])[::-1]
 
     return _stepwise(p, adjust)
+
+
+def adjusted_p(p: Floats, adjustment: Adjustment) -> Floats:
+    """`holm` or `benjamini_hochberg`, by its short name."""
+    return holm(p) if adjustment == "holm" else benjamini_hochberg(p)
 
 
 def _stepwise(p: Floats, adjust: Callable[[Floats, int], Floats]) -> Floats:

@@ -49,6 +49,18 @@ async def test_by_stratum_there_is_a_row_each_with_holms_adjustment(quality, pro
         assert row.p_adjusted >= row.p_value
 
 
+async def test_strata_may_be_explored_with_benjamini_and_hochberg_instead(quality, project):
+    about = {**ASK, "baseline": "bot-1", "candidate": "bot-2", "by": ["stratum.language"]}
+    confirmed = await compare(quality, project.id, **about)
+    explored = await compare(quality, project.id, **about, adjustment="bh")
+    small, large = sorted(row.p_value for row in explored.rows)
+    assert sorted(row.p_adjusted for row in confirmed.rows) == pytest.approx(
+        [min(2 * small, 1), min(max(2 * small, large), 1)]
+    )
+    assert sorted(row.p_adjusted for row in explored.rows) == pytest.approx([min(2 * small, large), large])
+    assert explored.overall.p_adjusted == explored.overall.p_value
+
+
 async def test_too_few_anchors_are_inconclusive_and_say_what_is_missing(calibrated):
     async with calibrated(anchors=6) as (quality, project, _):
         found = await compare(quality, project.id, **ASK, baseline="bot-0", candidate="bot-4")

@@ -38,10 +38,17 @@ class ComparisonIn(Body):
     by: list[Name] = Field(
         default_factory=list,
         max_length=5,
-        description="`stratum.<name>`: also one row per stratum, with Holm's adjustment over the rows.",
+        description="`stratum.<name>`: also one row per stratum, with p-values adjusted over the rows.",
         examples=[["stratum.language"]],
     )
     level: float = Field(0.95, ge=0.5, le=0.999, description="Coverage of the intervals.", examples=[0.95])
+    adjustment: Literal["holm", "bh"] = Field(
+        "holm",
+        description="How verdicts and p-values by stratum mind the number of rows. `holm` (to confirm): any "
+        "false claim among them has at most the chance 1 - level. `bh` (to explore, Benjamini and Hochberg): "
+        "of what is claimed, at most that share is expected to be false.",
+        examples=["holm"],
+    )
 
 
 class ComparedRowOut(Answered):
@@ -56,7 +63,7 @@ class ComparedRowOut(Answered):
         description="Its interval, not adjusted for the number of rows.", examples=[[0.05, 0.37]]
     )
     p_value: float | None = Field(description="Two-sided p of no difference.", examples=[0.011])
-    p_adjusted: float | None = Field(description="Adjusted by Holm over the rows.", examples=[0.033])
+    p_adjusted: float | None = Field(description="Adjusted over the rows, as asked.", examples=[0.033])
     verdict: Verdict = Field(
         description="`equivalent`: shown to be smaller than the margin, whether or not it is there. `better` "
         "and `worse` mind the criterion's direction. `inconclusive`: neither is shown.",
@@ -79,6 +86,7 @@ class ComparisonOut(ComparedRowOut):
     candidate: str = Field(description="The system in question.", examples=["bot-v7"])
     margin: float = Field(description="As asked.", examples=[0.1])
     level: float = Field(description="As asked.", examples=[0.95])
+    adjustment: Literal["holm", "bh"] = Field(description="As asked.", examples=["holm"])
     higher_is_better: bool = Field(
         description="Direction of the scale: whether a positive difference is for the better.",
         examples=[True],
@@ -113,6 +121,7 @@ async def post_comparison(body: ComparisonIn, caller: Reader, services: Served) 
         margin=body.margin,
         by=tuple(body.by),
         level=body.level,
+        adjustment=body.adjustment,
     )
     overall = _row(found.overall)
     return ComparisonOut(
@@ -124,6 +133,7 @@ async def post_comparison(body: ComparisonIn, caller: Reader, services: Served) 
         candidate=found.candidate,
         margin=found.margin,
         level=found.level,
+        adjustment=body.adjustment,
         higher_is_better=found.higher_is_better,
         calibration_id=found.calibration_id,
         calibrated_at=found.calibrated_at,
