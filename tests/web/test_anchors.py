@@ -235,3 +235,24 @@ def test_an_idempotency_key_answers_the_same_upload_the_same_way(client):
         )
         assert (answer.status_code, answer.json()["changed"]) == (200, True)
         assert answer.headers.get("idempotency-replayed") == expected
+
+
+def test_versions_are_compared_and_people_and_items_retired(post, client):
+    post(csv_file(rows()), anchor_set="renewed")
+    changed = rows()
+    changed[0]["score"] = 5
+    post(csv_file(changed[:5]), anchor_set="renewed")
+    body = {"items": ["q3"], "annotators": ["ann-2"], "reason": "seen in training"}
+    retired = client.post("/anchor-sets/renewed/retirements", json=body).json()
+    assert (retired["version"], retired["grades"], retired["warnings"]) == (
+        3, 6, ["Retired: seen in training"],
+    )  # fmt: skip
+    first = client.get("/anchor-sets/renewed/difference?before=1&after=2").json()
+    assert (first["added"], first["removed"], first["changed"]) == (0, 0, 1)
+    assert [(one["before"], one["after"]) for one in first["grades"]] == [(1.0, 5.0)]
+    second = client.get("/anchor-sets/renewed/difference?before=2&after=3").json()
+    assert (second["added"], second["removed"], second["changed"]) == (0, 6, 0)
+    again = client.post("/anchor-sets/renewed/retirements", json=body).json()
+    assert again["version"] == 3
+    assert client.get("/anchor-sets/renewed/difference?before=1&after=9").status_code == 404
+    assert client.post("/anchor-sets/nowhere/retirements", json=body).status_code == 404

@@ -7,12 +7,13 @@ from fastapi import APIRouter, File, Form, Path, Query, UploadFile
 from pydantic import Field
 
 from app.access.keys import Caller
+from app.anchoring.anchor_sets import AnchorGrade, difference
 from app.anchoring.ingest import AnchorUpload
 from app.domain.anchors import AnchorSetVersion
 from app.domain.projects import Scope
 from app.web.callers import needs
 from app.web.errors import documented
-from app.web.fields import Answered, Name
+from app.web.fields import Answered, Body, Name, Text
 from app.web.paging import Page, Paging
 from app.web.services import Served
 
@@ -20,6 +21,9 @@ router = APIRouter(tags=["anchors"])
 
 Reader = Annotated[Caller, needs(Scope.READ)]
 Uploader = Annotated[Caller, needs(Scope.ANCHORS)]
+SetName = Annotated[
+    str, Path(min_length=1, max_length=200, description="Name of the set.", examples=["helpfulness-2026"])
+]
 _SHA = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
 
 
@@ -210,13 +214,101 @@ async def list_anchor_sets(
 
 @router.get("/anchor-sets/{name}", summary="An anchor set and its versions", responses=documented(404, 422))
 async def get_anchor_set(
-    name: Annotated[
-        str,
-        Path(min_length=1, max_length=200, description="Name of the set.", examples=["helpfulness-2026"]),
-    ],
+    name: SetName,
     caller: Reader,
     services: Served,
 ) -> AnchorSetHistory:
     """Versions never change: what a calibration rests on can be found again."""
     versions = [AnchorSetOut.of(version) for version in await services.anchors.versions(caller.project, name)]
     return AnchorSetHistory(**versions[0].model_dump(), versions=versions)
+
+
+class RetireIn(Body):
+    """What leaves a set."""
+
+    items: list[Name] = Field(
+        default_factory=list, max_length=10_000, description="Items, by your ids.", examples=[["q-17"]]
+    )
+    annotators: list[Name] = Field(
+        default_factory=list,
+        max_length=1_000,
+        description="People, by name: everything they gave leaves.",
+        examples=[["ann"]],
+    )
+    reason: Text = Field(min_length=1, max_length=2_000, description="Why.", examples=["seen in training"])
+
+
+@router.post(
+    "/anchor-sets/{name}/retirements",
+    summary="Take items or annotators out of a set",
+    responses=documented(400, 404, 413, 415, 422),
+)
+async def post_retirement(name: SetName, body: RetireIn, caller: Uploader, services: Served) -> AnchorSetOut:
+    """Makes the next version without them, and asks for new calibrations of what rested on the set.
+
+    Earlier versions stay. Answers the version that stands; where nothing is to leave, the one before.
+    """
+    after = await services.anchors.retire(
+        caller.project, name, items=body.items, annotators=body.annotators, reason=body.reason
+    )
+    return AnchorSetOut.of(after)
+
+
+class GradeChange(Answered):
+    """One person's grade in two versions of a set."""
+
+    item: str = Field(description="The item.", examples=["q-17"])
+    system: str = Field(description="What wrote the answer; of a pair the first.", examples=["bot-v7"])
+    other_system: str | None = Field(description="Of a pair the second.", examples=[None])
+    criterion: str = Field(description="The criterion.", examples=["helpfulness"])
+    annotator: str = Field(description="Who gave it.", examples=["ann"])
+    before: float | None = Field(description="The grade in the earlier version; null: none.", examples=[4])
+    after: float | None = Field(description="The grade in the later version; null: none.", examples=[3])
+
+
+class SetDifference(Answered):
+    """What differs between two versions of a set."""
+
+    added: int = Field(description="Grades that only the later version has.", examples=[12])
+    removed: int = Field(description="Grades that only the earlier version has.", examples=[3])
+    changed: int = Field(description="Grades of both that say something else.", examples=[1])
+    grades: list[GradeChange] = Field(
+        description="The first 1,000: changed, then removed, then added.", examples=[[]]
+    )
+
+
+@router.get(
+    "/anchor-sets/{name}/difference",
+    summary="What differs between two versions",
+    responses=documented(404, 422),
+)
+async def get_difference(
+    name: SetName,
+    caller: Reader,
+    services: Served,
+    before: Annotated[int, Query(ge=1, le=10**6, description="The earlier version.", examples=[1])],
+    after: Annotated[int, Query(ge=1, le=10**6, description="The later version.", examples=[2])],
+) -> SetDifference:
+    """Added, removed and changed grades."""
+    found = await difference(services.anchors, caller.project, name, before, after)
+    rows = [_change(new, old.value, new.value) for old, new in found.changed]
+    rows += [_change(one, one.value, None) for one in found.removed]
+    rows += [_change(one, None, one.value) for one in found.added]
+    return SetDifference(
+        added=len(found.added),
+        removed=len(found.removed),
+        changed=len(found.changed),
+        grades=rows[:1_000],
+    )
+
+
+def _change(grade: AnchorGrade, before: float | None, after: float | None) -> GradeChange:
+    return GradeChange(
+        item=grade.item,
+        system=grade.system,
+        other_system=grade.other_system,
+        criterion=grade.criterion,
+        annotator=grade.annotator,
+        before=before,
+        after=after,
+    )
