@@ -158,7 +158,8 @@ class _Form:
 
     def averaged(self, weight: Floats) -> "_Form":
         """One penalty in place of all: the mean of their coefficients."""
-        share = weight / weight.sum()
+        # a form that predicts far worse has no weight at all: any mean of it counts for nothing
+        share = weight / weight.sum() if weight.sum() > 0 else np.full(weight.size, 1.0 / weight.size)
         offset = None if self.offset is None else np.tensordot(share, self.offset, (0, 1))[:, None]
         return _Form((), np.tensordot(share, self.coefficients, (0, 1))[:, None], offset)
 
