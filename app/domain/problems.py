@@ -58,3 +58,7 @@ class UnsupportedFormat(BadInput):
 
 class TooLarge(BadInput):
     """More than is taken, as sent or once unpacked."""
+
+
+class Unavailable(Exception):
+    """Something that the service stands on does not answer; the same request may succeed later."""

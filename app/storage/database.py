@@ -15,10 +15,11 @@ from typing import Any, Protocol, Self, TypeVar
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, text
 from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, InterfaceError, OperationalError
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from app.domain.ids import new_id
+from app.domain.problems import Unavailable
 from app.storage import processes
+from app.storage.postgresql import PATIENCE_S, PostgreSQL
 from app.storage.times import to_ms
 from app.storage.writer import Rows, Writer
 
@@ -67,7 +68,7 @@ def is_outage(error: Exception) -> bool:
     if isinstance(error, DBAPIError):
         refused = str(getattr(error.orig, "sqlstate", None) or "")[:2] in _AWAY
         return refused or error.connection_invalidated or isinstance(error, OperationalError | InterfaceError)
-    return isinstance(error, OSError | TimeoutError)
+    return isinstance(error, OSError | TimeoutError | Unavailable)
 
 
 def is_there_already(error: Exception) -> bool:
@@ -76,7 +77,7 @@ def is_there_already(error: Exception) -> bool:
 
 
 class _Engines(Protocol):
-    async def read(self, work: Callable[[Connection], T]) -> T: ...
+    async def read(self, work: Callable[[Connection], T], patience_s: float = ...) -> T: ...
 
     async def write(self, work: Callable[[Connection], T]) -> T: ...
 
@@ -94,7 +95,7 @@ class _SQLite:
         self._readers = ThreadPoolExecutor(readers, thread_name_prefix="sqlite-reader")
         self._connection: Connection | None = None
 
-    async def read(self, work: Callable[[Connection], T]) -> T:
+    async def read(self, work: Callable[[Connection], T], patience_s: float = 0) -> T:
         def run() -> T:
             with self._reads.connect() as connection, connection.begin():
                 return work(connection)
@@ -122,28 +123,6 @@ class _SQLite:
         self._reads.dispose()
 
 
-class _PostgreSQL:
-    """Pooled asyncpg connections; reads are read-only snapshots."""
-
-    def __init__(self, url: URL, readers: int, cache_mb: int) -> None:
-        self._engine: AsyncEngine = create_async_engine(
-            url, pool_size=readers + 1, max_overflow=0, pool_pre_ping=True, pool_timeout=60
-        )
-
-    async def read(self, work: Callable[[Connection], T]) -> T:
-        async with self._engine.connect() as connection:
-            await connection.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
-            async with connection.begin():
-                return await connection.run_sync(work)
-
-    async def write(self, work: Callable[[Connection], T]) -> T:
-        async with self._engine.begin() as connection:
-            return await connection.run_sync(work)
-
-    async def close(self) -> None:
-        await self._engine.dispose()
-
-
 class Database:
     """The open database. Use as ``async with Database(url) as db`` or `open` and `close`.
 
@@ -164,7 +143,7 @@ class Database:
 
     async def open(self) -> None:
         """Connect, start the writer and put this process on record. The schema must be there."""
-        kind = _SQLite if self.backend == "sqlite" else _PostgreSQL
+        kind = _SQLite if self.backend == "sqlite" else PostgreSQL
         engines: _Engines = kind(self.url, self._readers, self._cache_mb)
         self._engines, self._writer = engines, Writer(engines.write)
         self._writer.start()
@@ -195,9 +174,9 @@ class Database:
     ) -> None:
         await self.close()
 
-    async def read(self, work: Callable[[Connection], T]) -> T:
-        """Run ``work`` on one read-only snapshot."""
-        return await self._open_engines().read(work)
+    async def read(self, work: Callable[[Connection], T], patience_s: float = PATIENCE_S) -> T:
+        """Run ``work`` on one read-only snapshot; again, for ``patience_s`` at most, if its connection breaks."""
+        return await self._open_engines().read(work, patience_s)
 
     async def write(self, work: Callable[[Connection], T]) -> T:
         """Run ``work`` in a write transaction; returns once it is durable. It may be run twice."""
@@ -216,8 +195,8 @@ class Database:
         await self._open_writer().submit(rows)
 
     async def ping(self) -> None:
-        """Raise if the database does not answer."""
-        await self.read(lambda connection: connection.execute(text("SELECT 1")).scalar_one())
+        """Raise if the database does not answer now."""
+        await self.read(lambda connection: connection.execute(text("SELECT 1")).scalar_one(), patience_s=0)
 
     def new_id(self, now: datetime) -> int:
         """An id that grows with time, and that this process has not given out before.

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 from sqlalchemy import Connection
 
+from app.domain.problems import Unavailable
 from app.storage.statements import Insert, Row
 from app.storage.tables import metadata
 
@@ -99,8 +100,9 @@ class Writer:
         try:
             outcomes = await self.transact(lambda connection: self._write(connection, group))
         except Exception as error:
-            if len(group) == 1:
-                _settle(group[0], error)
+            if len(group) == 1 or isinstance(error, Unavailable):
+                for submission in group:
+                    _settle(submission, error)
                 return
             for submission in group:
                 await self._commit([submission])

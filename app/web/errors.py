@@ -25,6 +25,7 @@ from app.domain.problems import (
     NotPermitted,
     Problem,
     TooLarge,
+    Unavailable,
     UnsupportedFormat,
 )
 from app.stats.errors import InsufficientData, NotIdentified
@@ -79,6 +80,7 @@ ERRORS: Mapping[type[Exception], Kind] = {
     ItemConflict: CONFLICT,
     NotAuthenticated: UNAUTHENTICATED,
     NotPermitted: FORBIDDEN,
+    Unavailable: UNAVAILABLE,
 }
 
 _BY_STATUS = {kind.status: kind for kind in reversed(KINDS)}
@@ -115,7 +117,7 @@ class ProblemDocument(BaseModel):
 
 def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """The ``responses`` of a route: its own error statuses, beside those that any route may answer."""
-    everywhere = (401, 403, 500)
+    everywhere = (401, 403, 500, 503)
     return {
         status: {
             "description": _BY_STATUS[status].title,
