@@ -26,6 +26,13 @@ from tests.running_service import POINTWISE, ServiceProcess, service_process
 
 GRADES, ANSWERED_BEFORE, AT_ONCE = 1000, 250, 128
 LATENCY_MS = 60
+SLOW, SLOW_MS = "anthropic-3", 30_000  # one judge of twelve: whenever the kill comes, it is at work
+
+
+def set_latency(provider: str, model: str, milliseconds: int) -> None:
+    """From now on the provider takes its time for this model."""
+    body = {"name": model, "behaviour": {"latency": milliseconds}}
+    httpx2.post(f"{provider}/control/model", json=body, timeout=30).raise_for_status()
 
 
 @dataclass
@@ -110,11 +117,10 @@ def test_what_was_answered_is_there_and_what_was_asked_is_on_record(
         request.addfinalizer(lambda: server.run(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)"))
         database = server.url_of(name)
     with provider_process(keep=10 * GRADES) as provider:
-        model = {"behaviour": {"latency": LATENCY_MS}}
         roster = []
         for protocol in PROTOCOLS:
-            for judge_name in (f"{protocol}-1", f"{protocol}-2"):
-                httpx2.post(f"{provider}/control/model", json={"name": judge_name, **model}, timeout=30)
+            for judge_name in (f"{protocol}-{k}" for k in range(4)):
+                set_latency(provider, judge_name, SLOW_MS if judge_name == SLOW else LATENCY_MS)
                 more = {"max_concurrency": 200}
                 roster.append(judge(judge_name, protocol, protocol, judge_name, provider, **more))
         settings = settings_for(tmp_path, roster, VENIRE_DATABASE_URL=database)
@@ -146,6 +152,7 @@ def test_what_was_answered_is_there_and_what_was_asked_is_on_record(
             grades[number, item].add(position)
         assert all(positions == {0, 1, 2} for positions in grades.values())
 
+        set_latency(provider, SLOW, LATENCY_MS)
         before = httpx2.get(f"{provider}/control", timeout=30).json()["calls"]
         with service_process(settings) as service, httpx2.Client(base_url=service.url, timeout=30) as client:
             for grade in told.answered[:: max(1, len(told.answered) // 50)]:
