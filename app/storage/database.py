@@ -175,7 +175,7 @@ class Database:
         await self.close()
 
     async def read(self, work: Callable[[Connection], T], patience_s: float = PATIENCE_S) -> T:
-        """Run ``work`` on one read-only snapshot; again, for ``patience_s`` at most, if its connection breaks."""
+        """Run ``work`` on one read-only snapshot; again, for ``patience_s`` at most, if its wire breaks."""
         return await self._open_engines().read(work, patience_s)
 
     async def write(self, work: Callable[[Connection], T]) -> T:
