@@ -5,6 +5,8 @@ PostgreSQL by asyncpg. Either way a transaction is a plain function of a SQLAlch
 """
 
 import asyncio
+import sqlite3
+import time
 from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
@@ -247,6 +249,19 @@ async def _quietly(work: Coroutine[Any, Any, None]) -> None:
         return
 
 
+def _switch_to_wal(connection: Any) -> None:
+    """Also where another process opens the same new file: SQLite then refuses at once, without waiting."""
+    until = time.monotonic() + _BUSY_TIMEOUT_MS / 1000
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            return
+        except sqlite3.OperationalError:
+            if time.monotonic() > until:
+                raise
+            time.sleep(0.01)
+
+
 def sqlite_engine(
     url: URL,
     *,
@@ -265,7 +280,7 @@ def sqlite_engine(
     def set_up(connection: Any, _: Any) -> None:
         connection.isolation_level = None  # transactions begin below, not where sqlite3 guesses
         connection.execute(f"PRAGMA busy_timeout = {_BUSY_TIMEOUT_MS}")
-        connection.execute("PRAGMA journal_mode = WAL")
+        _switch_to_wal(connection)
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute(f"PRAGMA foreign_keys = {'ON' if foreign_keys else 'OFF'}")
         connection.execute("PRAGMA temp_store = MEMORY")
