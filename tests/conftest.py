@@ -9,11 +9,17 @@ from pathlib import Path
 
 import asyncpg
 import pytest
+from hypothesis import settings
 
 from app.domain.projects import Project
 from app.storage.database import Database
 from app.storage.migrate import upgrade
 from app.storage.projects import get_or_create_project
+
+# CI judges a change by the same examples each time; on a developer's machine new ones are looked for.
+settings.register_profile("ci", derandomize=True)
+if os.environ.get("CI") == "true":
+    settings.load_profile("ci")
 
 _DEFAULT_POSTGRESQL = "postgresql+asyncpg://postgres@127.0.0.1:5432/postgres"
 _SHARED = Path(__file__).resolve().parents[2] / "shared"
