@@ -11,6 +11,7 @@ import pickle
 import sys
 import tempfile
 import traceback
+from collections.abc import Coroutine
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
@@ -77,15 +78,19 @@ class FitProcess:
 
     async def _started(self) -> asyncio.subprocess.Process:
         if self._child is None:
-            path = os.pathsep.join(p for p in (str(_ROOT), os.environ.get("PYTHONPATH", "")) if p)
-            # A file, since a pipe that nobody reads would block the child; it lives as long as the child.
-            self._complaints = tempfile.TemporaryFile()  # noqa: SIM115
-            self._child = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", "app.calibration.worker",
-                stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=self._complaints,
-                env={**os.environ, "PYTHONPATH": path, **dict.fromkeys(_THREADS, "1")},
-            )  # fmt: skip
+            await _to_its_end(self._start())
+        assert self._child is not None
         return self._child
+
+    async def _start(self) -> None:
+        path = os.pathsep.join(p for p in (str(_ROOT), os.environ.get("PYTHONPATH", "")) if p)
+        # A file, since a pipe that nobody reads would block the child; it lives as long as the child.
+        self._complaints = tempfile.TemporaryFile()  # noqa: SIM115
+        self._child = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "app.calibration.worker",
+            stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=self._complaints,
+            env={**os.environ, "PYTHONPATH": path, **dict.fromkeys(_THREADS, "1")},
+        )  # fmt: skip
 
     async def _last_words(self) -> str:
         """How a child ended that should not have."""
@@ -104,11 +109,21 @@ class FitProcess:
         self._child = self._complaints = None
         if child is not None and child.returncode is None:
             child.kill()
-            await child.wait()
+            await _to_its_end(child.wait())
         if child is not None and child.stdin is not None:
             child.stdin.close()
         if complaints is not None:
             complaints.close()
+
+
+async def _to_its_end(work: Coroutine[Any, Any, Any]) -> None:
+    """Wait for ``work`` also when cancelled meanwhile: no child may be left half started or half ended."""
+    task = asyncio.ensure_future(work)
+    try:
+        await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await task
+        raise
 
 
 def main() -> None:

@@ -206,3 +206,17 @@ async def test_cancelling_kills_the_child() -> None:
             await task
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)
+
+
+async def test_a_cancelled_end_of_a_child_is_an_end_all_the_same() -> None:
+    fit = FitProcess()
+    await fit(plant(anchors=5).evidence, 5)
+    assert fit._child is not None
+    pid = fit._child.pid
+    ending = asyncio.create_task(fit.__aexit__(None, None, None))
+    await asyncio.sleep(0)
+    ending.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await ending
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
