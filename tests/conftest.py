@@ -77,7 +77,7 @@ def _migrated_postgresql(postgresql_server: PostgreSQL) -> Iterator[str]:
     postgresql_server.run(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
 
 
-_EMPTY = """
+EMPTY = """
 DO $$ BEGIN
   EXECUTE (SELECT 'TRUNCATE ' || string_agg(quote_ident(tablename), ', ')
            FROM pg_tables WHERE schemaname = 'public' AND tablename <> 'alembic_version');
@@ -95,7 +95,7 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
         return f"sqlite:///{path}"
     name = request.getfixturevalue("_migrated_postgresql")
     server: PostgreSQL = request.getfixturevalue("postgresql_server")
-    server.run(_EMPTY, database=name)
+    server.run(EMPTY, database=name)
     return server.url_of(name)
 
 

@@ -12,7 +12,7 @@ import asyncpg
 import httpx2
 import pytest
 
-from tests.conftest import BACKENDS, PostgreSQL
+from tests.conftest import BACKENDS, EMPTY, PostgreSQL
 from tests.running_service import PAIRWISE, POINTWISE, RunningService, running_service
 
 JSONL = {"content-type": "application/x-ndjson"}
@@ -28,6 +28,7 @@ def settings(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[dict[st
     server: PostgreSQL = request.getfixturevalue("postgresql_server")
     template = request.getfixturevalue("_migrated_postgresql")
     name = f"venire_batches_{os.getpid()}"
+    server.run(EMPTY, database=template)  # tests before this one left their rows there
     _copy(server, template, name)
     yield {"VENIRE_DATA_DIR": str(tmp_path), "VENIRE_DATABASE_URL": server.url_of(name)}
     server.run(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
