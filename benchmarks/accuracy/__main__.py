@@ -9,6 +9,7 @@ grades is drawn as `protocols` says: for each number of anchors, many times. Oth
 import argparse
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 from benchmarks.accuracy.one_stratum import one_stratum_table
@@ -43,6 +44,8 @@ def folders(data: Path, names: list[str]) -> list[Path]:
 def run(folder: Path, options: argparse.Namespace, peers: dict) -> str:
     """One set's section of the page."""
     protocol = PROTOCOLS.get(folder.name, Protocol())
+    if options.seed is not None:
+        protocol = replace(protocol, seed=options.seed)
     began = time.process_time()
     try:
         sets = protocol.load(folder)
@@ -82,6 +85,7 @@ def main() -> None:
     parser.add_argument("--peer-draws", type=int, default=60, help="packages of others, which are slow")
     parser.add_argument("--item-draws", type=int, default=10, help="draws in which single answers are scored")
     parser.add_argument("--flag-draws", type=int, default=400, help="of anchors from one stratum (llmbar)")
+    parser.add_argument("--seed", type=int, help="other draws than the set's own")
     parser.add_argument("--write", type=Path)
     options = parser.parse_args()
     peers, missing = installed() if options.peer_draws else ({}, [])
