@@ -2,10 +2,10 @@
 
     python -m benchmarks.quality_speed [verdicts ...]
 
-A frame stands for ``verdicts`` verdicts by three judges on a third as many answers of 20 systems, with
-1,000 anchors, a language of six and a domain of eight values. *first* reads the frame from the database and
-arranges it (once per calibration and process), the others are what each request costs afterwards, database
-included.
+A frame stands for ``verdicts`` verdicts by three judges on a third as many answers of 20 systems, one in
+fifty of them missing, with 1,000 anchors, a language of six and a domain of eight values. *first* reads the
+frame from the database and arranges it (once per calibration and process), the others are what each request
+costs afterwards, database included.
 """
 
 import asyncio
@@ -44,6 +44,7 @@ def frame_of(verdicts: int, rng: np.random.Generator) -> Frame:
     graded[rng.choice(n, 1000, replace=False)] = True
     ids = np.arange(n, dtype=np.int64)
     unit, judge = np.repeat(np.arange(n, dtype=np.int32), 3), np.tile(np.arange(3, dtype=np.int32), n)
+    there = rng.random(len(unit)) > 0.02
     given: dict[str, Any] = {
         "kind": "pointwise", "low": 1.0, "high": 5.0, "higher_is_better": True, "simulated": True,
         "systems": tuple(f"bot-{k}" for k in range(systems)), "system_families": (None,) * systems,
@@ -52,7 +53,9 @@ def frame_of(verdicts: int, rng: np.random.Generator) -> Frame:
         "newest_verdict": verdicts, "judge_version_ids": np.arange(3), "unit_id": ids, "answer_id": ids,
         "other_answer_id": ids * 0 - 1, "item": prompt, "prompt": prompt, "system": system,
         "other_system": system * 0 - 1, "length": np.exp(5 + 0.5 * rng.normal(size=n)),
-        "cell_unit": unit, "cell_judge": judge, "cell_value": score[unit], "cell_draws": judge * 0 + 1,
+        "cell_unit": unit[there], "cell_judge": judge[there], "cell_value": score[unit[there]],
+        "cell_draws": judge[there] * 0 + 1, "missing_unit": unit[~there], "missing_judge": judge[~there],
+        "knows_missing": True,
         "reliability": np.full(n, 0.6), "human_mean": np.where(graded, np.round(4 * quality) / 4, np.nan),
         "n_human": graded.astype(np.int32), "fold": prompt % 5, "extrapolates": np.zeros(n, bool),
         "strata": {

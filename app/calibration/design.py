@@ -30,7 +30,8 @@ class Design:
     ``position`` (J,) that was taken out (pairs; else empty and zeros). ``uses_expected`` bool (J,): the
     judge's value is the mean of its own distribution. ``human_mean`` (n,), ``n_human`` (n,),
     ``human_inclusion`` (n,), ``annotator_variance`` with ``annotator_freedom`` degrees of freedom.
-    ``left_out``: how many verdicts did not count, by reason.
+    ``missing_unit``, ``missing_judge`` int64 (u,): a judge was asked about a unit and none of its draws was
+    scored. ``left_out``: how many verdicts did not count, by reason.
     """
 
     evidence: Evidence
@@ -50,6 +51,8 @@ class Design:
     human_inclusion: Floats
     annotator_variance: float
     annotator_freedom: int
+    missing_unit: Ints
+    missing_judge: Ints
     left_out: Mapping[str, int]
 
     @property
@@ -82,7 +85,8 @@ def build_design(
     judges, units = len(evidence.judges), len(evidence.unit_id)
     scored = (evidence.v_unscored < 0) & np.isfinite(evidence.v_value) & (evidence.v_unit >= 0)
     version = _version(evidence, scored) if rubric_version is None else rubric_version
-    keep = scored & (_versions(evidence) == version)
+    worded = _versions(evidence) == version
+    keep = scored & worded
     unit, judge = evidence.v_unit[keep].astype(np.int64), evidence.v_judge[keep].astype(np.int64)
     if uses_expected is None:
         uses_expected = _with_expectations(judge, evidence.v_expected[keep], judges)
@@ -100,6 +104,7 @@ def build_design(
             )
         value = value - position[judge] * first_shown
     cells = _cells(unit, judge, value) if signed else raw
+    missing_unit, missing_judge = _missing(evidence, worded & ~scored, cells.unit, cells.judge)
     human_mean, n_human, squares = _people(evidence, signed)
     freedom = int(np.maximum(n_human - 1, 0).sum())
     return Design(
@@ -110,7 +115,7 @@ def build_design(
         human_mean=human_mean, n_human=n_human,
         human_inclusion=_mean_by(evidence.h_unit.astype(np.int64), evidence.h_inclusion, units),
         annotator_variance=squares / freedom if freedom >= _LEAST_FREEDOM else float("nan"),
-        annotator_freedom=freedom,
+        annotator_freedom=freedom, missing_unit=missing_unit, missing_judge=missing_judge,
         left_out={"unscored": int((~scored).sum()), "other_rubric_version": int((scored & ~keep).sum())},
     )  # fmt: skip
 
@@ -184,6 +189,15 @@ def _cells(unit: Ints, judge: Ints, value: Floats) -> _Cells:
     deviation = (value - np.repeat(mean, draws)) ** 2
     within = np.add.reduceat(deviation, starts) if len(starts) else np.zeros(0)
     return _Cells(unit[starts], judge[starts], mean, draws.astype(np.int64), within)
+
+
+def _missing(evidence: Evidence, unscored: NDArray[np.bool_], unit: Ints, judge: Ints) -> tuple[Ints, Ints]:
+    """Units and judges of the seats among ``unscored`` verdicts that are none of the scored cells."""
+    rows = np.flatnonzero(unscored & (evidence.v_unit >= 0))
+    judges = max(len(evidence.judges), 1)
+    seat = np.unique(evidence.v_unit[rows].astype(np.int64) * judges + evidence.v_judge[rows])
+    seat = np.setdiff1d(seat, unit * judges + judge, assume_unique=True) if len(seat) else seat
+    return seat // judges, seat % judges
 
 
 def _mean_by(unit: Ints, value: Floats, units: int) -> Floats:

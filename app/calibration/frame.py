@@ -66,6 +66,9 @@ class Frame:
     Texts
         ``text_unit`` int32 (t,): units of some prompts drawn at random; ``text_directions`` float64 (t, d):
         what their texts say, as `stats.text_shift` sees it. Empty without texts, and in old frames.
+    Missing verdicts
+        ``missing_unit``, ``missing_judge`` int32 (u,): a judge was asked about a unit and gave no verdict;
+        ``knows_missing`` is False in old frames, which do not say so.
     """
 
     kind: str
@@ -110,6 +113,9 @@ class Frame:
     strata: dict[str, Ints]
     text_unit: Ints = field(default_factory=lambda: np.zeros(0, np.int32))
     text_directions: Floats = field(default_factory=lambda: np.zeros((0, 0)))
+    missing_unit: Ints = field(default_factory=lambda: np.zeros(0, np.int32))
+    missing_judge: Ints = field(default_factory=lambda: np.zeros(0, np.int32))
+    knows_missing: bool = False
 
     @property
     def block(self) -> NDArray[np.int64]:

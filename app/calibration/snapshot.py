@@ -69,6 +69,8 @@ def frame_of(design: Design, fit: Fit) -> Frame:
         human_mean=design.human_mean, n_human=design.n_human.astype(np.int32),
         human_inclusion=design.human_inclusion, strata=dict(evidence.strata),
         text_unit=evidence.sampled.unit.astype(np.int32), text_directions=_directions(evidence),
+        missing_unit=design.missing_unit.astype(np.int32),
+        missing_judge=design.missing_judge.astype(np.int32), knows_missing=True,
     )  # fmt: skip
 
 

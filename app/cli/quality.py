@@ -42,7 +42,9 @@ async def _quality(arguments: Namespace, service: Service, output: Output) -> in
     with_system = any(row["system"] is not None for row in table["rows"])
     heads = (*(("system",) if with_system else ()), *strata)
     numbers = ("items", "anchors", "raw", "corrected", f"{100 * table['level']:g}% interval", "n_eff")
-    rows = [_row(row, strata, with_system) for row in table["rows"]]
+    silent = any(row["unscored"] and row["unscored"]["missing"] for row in table["rows"])
+    numbers = (*numbers, *(("missing",) if silent else ()))
+    rows = [_row(row, strata, with_system, silent) for row in table["rows"]]
     places = frozenset(range(len(heads), len(heads) + len(numbers)))
     output.table(Table("", (*heads, *numbers, "status"), rows, places))
     said = dict.fromkeys([*table["warnings"], *(w for row in table["rows"] for w in row["warnings"])])
@@ -52,7 +54,7 @@ async def _quality(arguments: Namespace, service: Service, output: Output) -> in
     return OK
 
 
-def _row(row: dict[str, Any], strata: list[str], with_system: bool) -> tuple[str, ...]:
+def _row(row: dict[str, Any], strata: list[str], with_system: bool, silent: bool) -> tuple[str, ...]:
     return (
         *((row["system"] or "–",) if with_system else ()),
         *(row["strata"].get(name) or "–" for name in strata),
@@ -62,5 +64,6 @@ def _row(row: dict[str, Any], strata: list[str], with_system: bool) -> tuple[str
         number(row["corrected"]),
         interval(row["interval"]),
         number(row["effective_sample_size"], 0),
+        *((f"{100 * row['unscored']['rate']:.1f}%" if row["unscored"] else "–",) if silent else ()),
         row["status"],
     )

@@ -13,6 +13,7 @@ from app.calibration.fit import without_map
 from app.calibration.frame import Frame
 from app.calibration.snapshot import frame_of
 from app.reporting.anchor_shift import Anchoring, compare_anchors
+from app.reporting.seats import Seats, seats_of
 from app.stats.factors import FactorScores
 from app.stats.panel_weights import PanelWeights, weigh_panel
 
@@ -35,6 +36,7 @@ class GradedUnits:
     length : (n,) words, NaN unknown, or None where it would mean nothing (pairs).
     strata : name -> (n,) codes, -1 missing.
     anchoring : how the anchors compare with the traffic.
+    seats : which judges were asked and which said nothing; None in frames that do not know.
     """
 
     frame: Frame
@@ -50,6 +52,7 @@ class GradedUnits:
     length: Floats | None
     strata: dict[str, Ints]
     anchoring: Anchoring
+    seats: Seats | None
 
     @property
     def inclusion(self) -> Floats | None:
@@ -102,6 +105,7 @@ def graded_units(frame: Frame) -> GradedUnits:
             length=frame.length,
             strata={name: codes.astype(np.int64) for name, codes in frame.strata.items()},
             anchoring=anchoring,
+            seats=seats_of(frame),
         )
 
     def both(signed: Floats) -> Floats:
@@ -121,6 +125,7 @@ def graded_units(frame: Frame) -> GradedUnits:
         length=None,
         strata={name: np.tile(codes, 2).astype(np.int64) for name, codes in frame.strata.items()},
         anchoring=anchoring.twice(),
+        seats=seats_of(frame),
     )
 
 

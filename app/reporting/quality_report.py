@@ -16,8 +16,9 @@ from app.domain.problems import NotFound
 from app.reporting.graded_units import GradedUnits, graded_units, raw_units
 from app.reporting.newer_units import with_newer
 from app.reporting.quality_groups import group_units
-from app.reporting.quality_rows import QualityRow, quality_rows, stale_row
+from app.reporting.quality_rows import QualityRow, quality_rows, stale_row, with_unscored
 from app.reporting.quality_words import table_warnings
+from app.reporting.unscored import JudgeUnscored, judge_warnings, unscored_judges
 from app.stats.rectifier import Population
 from app.storage import ledger
 from app.storage.calibrations import (
@@ -41,6 +42,7 @@ class QualityTable:
     (answers that were first judged since are). ``power_tuning`` is how much
     of a difference between panel scores is taken over (0: human grades alone), ``panel_correlation`` how
     the panel's scores follow the human grades within rows; None without a calibration.
+    ``judges``: the missing verdicts of each judge version.
     """
 
     rubric: str
@@ -58,6 +60,7 @@ class QualityTable:
     power_tuning: float | None
     panel_correlation: float | None
     warnings: tuple[str, ...]
+    judges: tuple[JudgeUnscored, ...]
     rows: tuple[QualityRow, ...]
 
 
@@ -119,6 +122,8 @@ class Quality:
         rows, quality = await asyncio.to_thread(
             quality_rows, units, groups, level, population, ready is not None
         )
+        rows = await asyncio.to_thread(with_unscored, rows, units, groups, level)
+        judges = await asyncio.to_thread(unscored_judges, units, level)
         warnings = table_warnings(units.frame, units.anchoring, quality) if quality is not None else ()
         newer = 0 if ready is None else ready.left_out
         stale = calibration is not None and calibration.snapshot.get("rubric_version") != version.version
@@ -142,7 +147,8 @@ class Quality:
             newer_verdicts=newer,
             power_tuning=None if quality is None else quality.means.power.lam,
             panel_correlation=None if quality is None else quality.means.power.correlation,
-            warnings=(*about, *warnings),
+            warnings=(*about, *warnings, *judge_warnings(judges, frame.higher_is_better)),
+            judges=judges,
             rows=tuple(stale_row(row) for row in rows) if stale else rows,
         )
 

@@ -11,6 +11,7 @@ from app.reporting.anchor_shift import Standing
 from app.reporting.graded_units import GradedUnits
 from app.reporting.quality_groups import Groups
 from app.reporting.quality_words import row_status
+from app.reporting.unscored import Unscored, row_warnings, unscored_rows
 from app.stats.group_quality import GroupQuality, group_quality
 from app.stats.rectifier import Population
 
@@ -23,8 +24,8 @@ class QualityRow:
     """One system, stratum or both. Values are on the criterion's own scale, for pairs win rates in [0, 1].
 
     ``rectifier`` is ``corrected`` - ``raw_mean``. ``anchors_stand``: how the row's anchors compare with its
-    traffic, and what was done about it. What cannot be said is None, with ``status`` and
-    ``warnings`` saying why.
+    traffic, and what was done about it. ``unscored``: its missing verdicts. What cannot be said is None,
+    with ``status`` and ``warnings`` saying why.
     """
 
     system: str | None
@@ -39,6 +40,7 @@ class QualityRow:
     status: ScoreStatus
     warnings: tuple[str, ...]
     anchors_stand: Standing = Standing.NOT_TESTED
+    unscored: Unscored | None = None
 
 
 def estimate(units: GradedUnits, groups: Groups, level: float, population: Population) -> GroupQuality:
@@ -134,6 +136,18 @@ def _bare_row(units: GradedUnits, groups: Groups, g: int, items: int, anchors: i
         effective_sample_size=None,
         status=status,
         warnings=("not calibrated: raw verdicts can only be compared with each other",),
+    )
+
+
+def with_unscored(
+    rows: tuple[QualityRow, ...], units: GradedUnits, groups: Groups, level: float
+) -> tuple[QualityRow, ...]:
+    """The rows with their missing verdicts, and a warning where these go along with quality."""
+    found = unscored_rows(units, groups, level)
+    said = row_warnings(found, units.frame.higher_is_better)
+    return tuple(
+        replace(row, unscored=one, warnings=row.warnings if warning is None else (*row.warnings, warning))
+        for row, one, warning in zip(rows, found, said, strict=True)
     )
 
 

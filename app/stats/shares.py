@@ -12,8 +12,11 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from app.stats.errors import InsufficientData
+from app.stats.grouped import sum_by
 
 MIN_PROMPTS = 2
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +32,19 @@ class Share:
     effective: float
 
 
+@dataclass(frozen=True, slots=True)
+class Shares:
+    """One share per group, all (groups,). ``estimate`` is NaN where ``n`` is 0, ``low``, ``high`` and
+    ``effective`` where ``prompts`` is below `MIN_PROMPTS`."""
+
+    estimate: Floats
+    low: Floats
+    high: Floats
+    n: Ints
+    prompts: Ints
+    effective: Floats
+
+
 def share_of(
     hit: NDArray[np.bool_], prompt: NDArray[np.integer], *, level: float = 0.95, what: str = "answers"
 ) -> Share:
@@ -40,15 +56,41 @@ def share_of(
         With answers to fewer than two prompts.
     """
     _, code = np.unique(prompt, return_inverse=True)
-    n, groups = len(hit), int(code.max()) + 1 if len(code) else 0
-    if groups < MIN_PROMPTS:
-        raise InsufficientData(f"prompts of {what}", groups, MIN_PROMPTS)
-    p = float(np.mean(hit))
-    residual = np.bincount(code, weights=hit - p, minlength=groups)
-    variance = groups / (groups - 1) * float((residual**2).sum()) / n**2
-    effective = float(groups) if p in (0.0, 1.0) else min(p * (1 - p) / max(variance, 1e-300), float(n))
-    z = float(stats.t.ppf(0.5 + level / 2, groups - 1))
-    centre = (p + z**2 / (2 * effective)) / (1 + z**2 / effective)
-    half = z / (1 + z**2 / effective) * np.sqrt(p * (1 - p) / effective + z**2 / (4 * effective**2))
-    low, high = max(0.0, centre - float(half)), min(1.0, centre + float(half))
-    return Share(p, 0.0 if p == 0 else low, 1.0 if p == 1 else high, n, groups, effective)
+    size = np.bincount(code)
+    if len(size) < MIN_PROMPTS:
+        raise InsufficientData(f"prompts of {what}", len(size), MIN_PROMPTS)
+    hits = sum_by(code, hit.astype(float))
+    one = shares_by(hits=hits, size=size, group=np.zeros(len(size), np.int64), groups=1, level=level)
+    return Share(
+        float(one.estimate[0]), float(one.low[0]), float(one.high[0]), int(one.n[0]), int(one.prompts[0]),
+        float(one.effective[0]),
+    )  # fmt: skip
+
+
+def shares_by(*, hits: Floats, size: Ints, group: Ints, groups: int, level: float = 0.95) -> Shares:
+    """The share of every group from its prompts: ``hits`` of ``size`` answers each, all (prompts,).
+
+    A prompt with answers in two groups is an entry in both; entries without answers do not count.
+    """
+    n = sum_by(group, size.astype(float), groups)
+    prompts = np.bincount(group, weights=size > 0, minlength=groups)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        p = sum_by(group, hits, groups) / n
+        squares = sum_by(group, (hits - np.nan_to_num(p)[group] * size) ** 2, groups)
+        variance = np.maximum(prompts / (prompts - 1) * squares / n**2, 1e-300)
+        alike = (p == 0) | (p == 1)
+        effective = np.where(alike, prompts, np.minimum(p * (1 - p) / variance, n))
+        effective[prompts < MIN_PROMPTS] = np.nan
+        z = stats.t.ppf(0.5 + level / 2, prompts - 1)
+        centre = (p + z**2 / (2 * effective)) / (1 + z**2 / effective)
+        half = z / (1 + z**2 / effective) * np.sqrt(p * (1 - p) / effective + z**2 / (4 * effective**2))
+    low, high = np.maximum(0.0, centre - half), np.minimum(1.0, centre + half)
+    known = np.isfinite(effective)
+    return Shares(
+        estimate=p,
+        low=np.where(known & (p == 0), 0.0, low),
+        high=np.where(known & (p == 1), 1.0, high),
+        n=n.astype(np.int64),
+        prompts=prompts.astype(np.int64),
+        effective=effective,
+    )

@@ -42,6 +42,39 @@ def test_unscored_verdicts_and_other_wordings_are_counted_not_used() -> None:
     assert design.left_out == {"unscored": 4, "other_rubric_version": 6}
 
 
+def test_a_judge_is_missing_where_none_of_its_draws_under_the_wording_was_scored() -> None:
+    world = plant(prompts=30, systems=3, anchors=60).evidence
+    m = len(world.v_unit)
+    unscored, value = np.tile(world.v_unscored, 2), np.tile(world.v_value, 2)
+    unscored[[0, 1, 2, m + 1]], value[[0, 1, 2, m + 1]] = (
+        2,
+        np.nan,
+    )  # asked again: only the second still failed
+    twice = {
+        name: np.tile(getattr(world, name), 2)
+        for name in (
+            "v_unit",
+            "v_judge",
+            "v_expected",
+            "v_place",
+            "v_draw",
+            "v_inclusion",
+            "v_rubric_version",
+        )
+    }
+    design = build_design(replace(world, v_value=value, v_unscored=unscored, **twice))
+    assert design.missing_unit.tolist() == [world.v_unit[1]]
+    assert design.missing_judge.tolist() == [world.v_judge[1]]
+    assert not ((design.unit == world.v_unit[1]) & (design.judge == world.v_judge[1])).any()
+    versions = np.full(2 * m, 1)
+    versions[m + 1] = versions[1] = 2  # failures under another wording are none of this calibration's
+    twice["v_rubric_version"] = versions
+    other = build_design(
+        replace(world, v_value=value, v_unscored=unscored, rubric_versions=(1, 2), **twice), rubric_version=1
+    )
+    assert other.missing_unit.size == 0
+
+
 def test_an_older_wording_is_calibrated_while_few_anchors_are_judged_under_the_newest() -> None:
     world = plant(prompts=30, systems=3, anchors=60).evidence
     versions = world.v_rubric_version.copy()

@@ -1,6 +1,9 @@
 """A stored frame comes back as it was."""
 
-from dataclasses import fields
+import io
+import json
+import zipfile
+from dataclasses import fields, replace
 
 import numpy as np
 import pytest
@@ -55,6 +58,23 @@ def test_missing_judges_are_nan_in_the_matrix() -> None:
     assert matrix.shape == (4, 2)
     assert np.isnan(matrix[1]).all()
     assert matrix[2, 1] == 0.5
+
+
+def test_a_frame_from_before_missing_verdicts_were_counted_does_not_know_of_any() -> None:
+    frame = replace(small_frame(), missing_unit=np.array([1], np.int32), knows_missing=True)
+    with zipfile.ZipFile(io.BytesIO(frame.to_bytes())) as archive:
+        parts = {name: archive.read(name) for name in archive.namelist() if not name.startswith("missing")}
+    head = np.load(io.BytesIO(parts.pop("head.npy")))
+    told = json.loads(head.tobytes())
+    del told["knows_missing"]
+    old, member = io.BytesIO(), io.BytesIO()
+    np.save(member, np.frombuffer(json.dumps(told).encode(), np.uint8))
+    with zipfile.ZipFile(old, "w") as archive:
+        for name, raw in {**parts, "head.npy": member.getvalue()}.items():
+            archive.writestr(name, raw)
+    back = Frame.from_bytes(old.getvalue())
+    assert not back.knows_missing
+    assert back.missing_unit.size == 0
 
 
 def test_bytes_of_another_format_are_refused() -> None:

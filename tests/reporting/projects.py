@@ -1,5 +1,6 @@
 """A stored project with planted system qualities, judged, graded by people and calibrated."""
 
+from dataclasses import replace
 from datetime import datetime
 
 import numpy as np
@@ -49,15 +50,19 @@ async def judged_project(
     seed: int = 3,
     higher_is_better: bool = True,
     kind: RubricKind = RubricKind.POINTWISE,
+    silent_below: float = -np.inf,
 ) -> RubricVersion:
     """Five systems, fifty prompts, three judges that are half a point too kind; not calibrated yet.
 
     ``anchors`` answers of every system have a human grade (pairs: that many pairs in all, times five).
+    judge-0 gives no verdict on half of the answers whose quality is under ``silent_below`` (pairs: gap).
     """
     rng = np.random.default_rng(seed)
     rubric = await rubric_in(db, project_id, now, rubric_for(kind, higher_is_better=higher_is_better))
     verdicts, people = (
-        _pairs(rng, anchors) if kind is RubricKind.PAIRWISE else _answers(rng, anchors, higher_is_better)
+        _pairs(rng, anchors, silent_below)
+        if kind is RubricKind.PAIRWISE
+        else _answers(rng, anchors, higher_is_better, silent_below)
     )
     await imported(db, project_id, rubric, verdicts, now)
     if people:
@@ -76,7 +81,7 @@ async def _here(evidence: Evidence, seed: int) -> Computed:
 
 
 def _answers(
-    rng: np.random.Generator, anchors: int, higher_is_better: bool
+    rng: np.random.Generator, anchors: int, higher_is_better: bool, silent_below: float
 ) -> tuple[list[RecordedVerdict], list[HumanVerdict]]:
     verdicts, people = [], []
 
@@ -91,13 +96,20 @@ def _answers(
             one = about(system, prompt)
             for j in range(3):
                 score = on_scale(quality + 0.5 + 0.7 * rng.normal())
-                verdicts.append(recorded(one, score, by=f"judge-{j}"))
+                verdict = recorded(one, score, by=f"judge-{j}")
+                verdicts.append(_silenced(verdict, rng) if j == 0 and quality < silent_below else verdict)
             if prompt in graded:
                 people.append(human(one, on_scale(quality + 0.4 * rng.normal())))
     return verdicts, people
 
 
-def _pairs(rng: np.random.Generator, anchors: int) -> tuple[list[RecordedVerdict], list[HumanVerdict]]:
+def _silenced(verdict: RecordedVerdict, rng: np.random.Generator) -> RecordedVerdict:
+    return replace(verdict, value=None, unscored="timeout") if rng.random() < 0.5 else verdict
+
+
+def _pairs(
+    rng: np.random.Generator, anchors: int, silent_below: float
+) -> tuple[list[RecordedVerdict], list[HumanVerdict]]:
     verdicts, people = [], []
     for prompt in range(4 * PROMPTS):
         first, second = sorted(rng.permutation(SYSTEMS)[:2].tolist())
@@ -105,7 +117,8 @@ def _pairs(rng: np.random.Generator, anchors: int) -> tuple[list[RecordedVerdict
         one = about(first, prompt, second)
         for j in range(3):
             score = float(np.sign(gap + rng.normal()))
-            verdicts.append(recorded(one, score, by=f"judge-{j}", order=1))
+            verdict = recorded(one, score, by=f"judge-{j}", order=1)
+            verdicts.append(_silenced(verdict, rng) if j == 0 and gap < silent_below else verdict)
         if prompt < SYSTEMS * anchors:
             people.append(human(one, float(np.sign(gap + 0.5 * rng.normal()))))
     return verdicts, people

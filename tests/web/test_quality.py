@@ -20,7 +20,7 @@ NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 async def _build(url: str) -> None:
     async with Database(url) as db:
         project = await get_or_create_project(db, now=NOW)
-        await judged_project(db, project.id, NOW)
+        await judged_project(db, project.id, NOW, silent_below=2.8)
         await calibrate(db, project.id, NOW)
 
 
@@ -49,6 +49,24 @@ def test_every_row_has_the_fields_of_the_contract(client):
     assert table["calibration_id"].startswith("c_")
     assert table["simulated"] is False
     assert table["scale"] == [1.0, 5.0]
+
+
+def test_missing_verdicts_are_told_by_row_and_by_judge_and_shown_on_the_page(client):
+    table = client.get("/quality", params=ASK).json()
+    silent = [row["unscored"] for row in table["rows"]]
+    assert sum(one["missing"] for one in silent) == sum(one["missing"] for one in table["judges"]) > 0
+    for one, row in zip(silent, table["rows"], strict=True):
+        assert one["interval"][0] <= one["rate"] == one["missing"] / one["n"] <= one["interval"][1]
+        low, high = one["bounds"]["worst_case"]
+        assert low <= row["raw_mean"] <= high
+        assert [shift["sd"] for shift in one["bounds"]["shifted"]] == [-1.0, -0.5, 0.5, 1.0]
+    related = table["judges"][0]["related_to_quality"]
+    assert related["status"] == "identified"
+    assert related["interval"][1] < 0
+    page = client.get("/ui/quality", params=ASK).text
+    assert "Missing verdicts" in page
+    assert f"{100 * silent[0]['rate']:.1f}%" in page
+    assert "Verdicts of judge-0 are missing more" in page
 
 
 def test_rows_follow_by_and_intervals_the_level(client):

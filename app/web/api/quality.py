@@ -10,6 +10,14 @@ from app.access.keys import Caller
 from app.domain.projects import Scope
 from app.reporting.quality_report import QualityTable
 from app.reporting.quality_rows import QualityRow
+from app.web.api.unscored import (
+    JUDGES,
+    UNSCORED,
+    UnscoredOfJudge,
+    UnscoredOfRow,
+    shown_judge,
+    shown_unscored,
+)
 from app.web.callers import needs
 from app.web.errors import documented
 from app.web.fields import Answered
@@ -62,6 +70,11 @@ class QualityRowOut(Answered):
         "weights would say; `refused`: no level is given; `not_tested`: too few of them to tell.",
         examples=["no_difference_found"],
     )
+    unscored: UnscoredOfRow | None = Field(
+        description="Judges that were asked and gave no verdict; null where none was asked, or the "
+        "calibration is from before they were counted.",
+        examples=[UNSCORED],
+    )
     warnings: list[str] = Field(description="What to know of this row.", examples=[[]])
 
 
@@ -107,6 +120,11 @@ class QualityOut(Answered):
         description="How the panel's scores follow human grades within rows; null without a calibration.",
         examples=[0.58],
     )
+    judges: list[UnscoredOfJudge] = Field(
+        description="Missing verdicts of each judge version, whatever the rows; empty where the calibration "
+        "is from before they were counted.",
+        examples=[JUDGES],
+    )
     warnings: list[str] = Field(description="What to know of every row.", examples=[[]])
     rows: list[QualityRowOut] = Field(
         description="One row per system, stratum or combination that occurs.",
@@ -116,7 +134,7 @@ class QualityOut(Answered):
                     "system": "bot-v7", "strata": {}, "n_items": 12840, "n_anchors": 60, "raw_mean": 3.91,
                     "corrected": 3.42, "interval": [3.21, 3.6], "rectifier": -0.49,
                     "effective_sample_size": 104.0, "status": "calibrated",
-                    "anchors_stand": "no_difference_found", "warnings": [],
+                    "anchors_stand": "no_difference_found", "unscored": UNSCORED, "warnings": [],
                 }
             ]
         ],
@@ -178,6 +196,7 @@ def shown_table(table: QualityTable) -> QualityOut:
         newer_verdicts=table.newer_verdicts,
         power_tuning=table.power_tuning,
         panel_correlation=table.panel_correlation,
+        judges=[shown_judge(one) for one in table.judges],
         warnings=list(table.warnings),
         rows=[_row(row) for row in table.rows],
     )
@@ -196,5 +215,6 @@ def _row(row: QualityRow) -> QualityRowOut:
         effective_sample_size=row.effective_sample_size,
         status=row.status.value,
         anchors_stand=row.anchors_stand.value,
+        unscored=shown_unscored(row.unscored),
         warnings=list(row.warnings),
     )

@@ -20,6 +20,7 @@ from app.web.callers import needs
 from app.web.pages.addresses import url
 from app.web.pages.charts import Axis, axis_mark, axis_over, interval_mark
 from app.web.pages.chosen import Chosen, Option, choose
+from app.web.pages.missing import Missing, missing_of
 from app.web.pages.page import show
 from app.web.pages.words import (
     SCORE_MARKS,
@@ -84,6 +85,7 @@ class Table:
     axis: Markup
     lines: tuple[Line, ...]
     notes: tuple[str, ...]
+    missing: Missing | None
     left_out: str | None
 
 
@@ -238,6 +240,9 @@ def _table(table: QualityTable, groups: tuple[str, ...], order: str) -> Table:
         axis=axis_mark(axis),
         lines=tuple(_line(row, groups, axis, digits, notes) for row in rows),
         notes=tuple(notes),
+        missing=missing_of(
+            table, [(", ".join(_names(row, groups)) or "everything", row) for row in rows], digits
+        ),
         left_out=f"{counted(hidden, 'more row is', 'more rows are')} not shown; the table as data has all."
         if hidden
         else None,
@@ -268,11 +273,8 @@ def noted(warnings: Iterable[Sequence[str]]) -> dict[str, int]:
 def _line(
     row: QualityRow, groups: tuple[str, ...], axis: Axis, digits: int, notes: Mapping[str, int]
 ) -> Line:
-    named = {"system": row.system or ""} | {
-        f"stratum.{key}": value or "(none)" for key, value in row.strata.items()
-    }
     return Line(
-        names=tuple(named[name] for name in groups),
+        names=_names(row, groups),
         n_items=count(row.n_items),
         n_anchors=count(row.n_anchors),
         raw=number(row.raw_mean, digits),
@@ -284,6 +286,14 @@ def _line(
         notes=tuple(notes[sentence(words)] for words in row.warnings),
         picture=interval_mark(axis, estimate=row.corrected, interval=row.interval, raw=row.raw_mean),
     )
+
+
+def _names(row: QualityRow, groups: tuple[str, ...]) -> tuple[str, ...]:
+    """The row's names in the order of ``groups``."""
+    named = {"system": row.system or ""} | {
+        f"stratum.{key}": value or "(none)" for key, value in row.strata.items()
+    }
+    return tuple(named[name] for name in groups)
 
 
 def _compare_form(chosen: Chosen, can: Choices) -> CompareForm | None:

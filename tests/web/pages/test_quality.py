@@ -21,6 +21,7 @@ def test_raw_means_show_as_what_they_are(client: httpx2.Client, ask: Callable[..
     assert "bot-0" in text
     assert "judges only" in text
     assert "upload human grades" in text.lower()
+    assert "Missing verdicts" not in text  # none is
 
 
 def test_too_many_verdicts_to_add_up_are_left_to_a_calibration(
