@@ -5,13 +5,14 @@ from dataclasses import dataclass, field
 from random import Random
 
 from app.domain.judging import JudgeVersion, Reply, Unscored, UnscoredReason, Usage
+from app.judges.batching import BatchWire
 from app.judges.breaker import Breaker
 from app.judges.completion import CallFailed, Completion, TokenCount, Wire, shortened
 from app.judges.config import JudgeConfig
 from app.judges.judge import Permit, Question
 from app.judges.limits import Limits, NoPlace
 from app.judges.lines import ClientT, Line, Lines
-from app.judges.pricing import add_usage, usage_of, worst_cost_usd
+from app.judges.pricing import add_usage, at_batch_price, usage_of, worst_cost_usd
 from app.judges.prompt import PROMPT_VERSION, Prompt, build_prompt
 from app.judges.reply import read_reply
 from app.judges.retry import RetryPolicy, wait_before
@@ -44,7 +45,8 @@ class CallingJudge:
     """A judge behind a provider's API.
 
     ``limits`` and ``breaker`` are shared with the judges of the same endpoint. A seat takes at most the
-    judge's ``timeout_s``, retries included, and never outlasts the caller's deadline.
+    judge's ``timeout_s``, retries included, and never outlasts the caller's deadline. ``batches`` is its
+    provider's batch endpoint, where that can be used.
     """
 
     def __init__(
@@ -57,7 +59,9 @@ class CallingJudge:
         breaker: Breaker,
         rng: Random,
         retries: RetryPolicy,
+        batches: BatchWire | None = None,
     ) -> None:
+        self.batches = batches if config.takes_batches else None
         self._config, self._version, self._wire = config, version, wire
         self._limits, self._breaker = limits, breaker
         self._rng, self._retries = rng, retries
@@ -91,18 +95,20 @@ class CallingJudge:
         except CallFailed as failure:
             unscored: Unscored | None = Unscored(failure.reason, failure.detail)
             return Reply(unscored=unscored, usage=spent.usage, latency_ms=1000 * (clock() - started))
-        unscored = _no_verdict(completion)
-        latency_ms = 1000 * (clock() - started)
-        if unscored is not None:
-            return Reply(unscored=unscored, usage=spent.usage, latency_ms=latency_ms)
-        reading = read_reply(completion.text, question, prompt, completion.tokens)
-        return Reply(
-            scores=reading.scores,
-            unscored=reading.unscored,
-            rationale=reading.rationale,
-            usage=spent.usage,
-            latency_ms=latency_ms,
-        )
+        return _reply(completion, question, prompt, spent.usage, 1000 * (clock() - started))
+
+    def reply_in_batch(self, result: Completion | CallFailed, question: Question) -> Reply:
+        """What a request of a batch at the provider came to, as `judge` says it of a call; at its price."""
+        spent = _Spent(self._config)
+        spent.add(result.count)
+        usage = at_batch_price(self._config, spent.usage)
+        if isinstance(result, CallFailed):
+            return Reply(unscored=Unscored(result.reason, result.detail), usage=usage)
+        return _reply(result, question, build_prompt(question), usage, 0.0)
+
+    def worst_in_batch(self, prompt: Prompt) -> float:
+        """What a request of a batch at the provider may cost at most, in US dollars."""
+        return self._config.batch_factor * self._worst_usd(prompt)
 
     async def complete(self, prompt: Prompt, *, deadline: float) -> Completion:
         """What the model says to a prompt of any kind; for probes, which look at more than the verdict.
@@ -225,7 +231,9 @@ class CallingJudge:
         return worst_cost_usd(self._config, prompt_bytes=size, max_output_tokens=self._wire.max_output_tokens)
 
 
-def calling_judge(config: JudgeConfig, wire: Wire, line: Line[ClientT], lines: Lines) -> CallingJudge:
+def calling_judge(
+    config: JudgeConfig, wire: Wire, line: Line[ClientT], lines: Lines, batches: BatchWire | None = None
+) -> CallingJudge:
     """A configured judge that calls its model through ``wire`` on a line shared with others."""
     version = JudgeVersion(
         family=config.family,
@@ -242,12 +250,30 @@ def calling_judge(config: JudgeConfig, wire: Wire, line: Line[ClientT], lines: L
         breaker=line.breaker,
         rng=lines.rng,
         retries=lines.retries,
+        batches=batches,
     )
 
 
 def is_resting(judge: object) -> bool:
     """Whether the judge's provider is being left alone, as it kept failing: who can wait should."""
     return isinstance(judge, CallingJudge) and judge.breaker.open_until is not None
+
+
+def _reply(
+    completion: Completion, question: Question, prompt: Prompt, usage: Usage, latency_ms: float
+) -> Reply:
+    """What a judge said, read."""
+    unscored = _no_verdict(completion)
+    if unscored is not None:
+        return Reply(unscored=unscored, usage=usage, latency_ms=latency_ms)
+    reading = read_reply(completion.text, question, prompt, completion.tokens)
+    return Reply(
+        scores=reading.scores,
+        unscored=reading.unscored,
+        rationale=reading.rationale,
+        usage=usage,
+        latency_ms=latency_ms,
+    )
 
 
 def _no_verdict(completion: Completion) -> Unscored | None:

@@ -28,6 +28,8 @@ from app.domain.problems import Problem
 
 PROVIDERS = ("openai", "openai-responses", "anthropic", "openai-compatible", "recorded", "simulated")
 _NEEDS_KEY = ("openai", "openai-responses", "anthropic")
+_HAS_BATCHES = _NEEDS_KEY  # at the provider's own address, and at half the price
+_HALF = 0.5
 _NO_MODEL = ("recorded", "simulated")  # nothing is called: the judge's own name stands for the model
 
 
@@ -39,6 +41,8 @@ class JudgeConfig:
     Prices are US dollars per million tokens, 0 where none was given; input read from a provider's cache or
     written to it costs as much as other input unless its own price is given. Limits are None where there
     is none. ``folder`` is where relative paths in ``params`` start.
+    ``batch`` says whether the endpoint takes batches (None: as the provider does, `takes_batches`);
+    ``batch_price_factor`` is their price relative to ordinary calls.
     ``api_key`` was read from the variable that ``api_key_env`` names and is never shown.
     """
 
@@ -59,8 +63,24 @@ class JudgeConfig:
     usd_per_day: float | None = None
     max_concurrency: int = 32
     timeout_s: float = 60.0
+    batch: bool | None = None
+    batch_price_factor: float | None = None
+    batch_max_requests: int | None = None
+    batch_max_mb: float | None = None
     enabled: bool = True
     folder: str = "."
+
+    @property
+    def takes_batches(self) -> bool:
+        """Whether its provider's batch endpoint can be used."""
+        return self.provider in _HAS_BATCHES if self.batch is None else self.batch
+
+    @property
+    def batch_factor(self) -> float:
+        """The price of a request in a batch, relative to an ordinary call."""
+        if self.batch_price_factor is not None:
+            return self.batch_price_factor
+        return _HALF if self.provider in _HAS_BATCHES else 1.0
 
     def version(self, prompt_version: str) -> JudgeVersion:
         """The identity of a judge that asks a model with this prompt."""
@@ -209,8 +229,12 @@ class _Table:
             requests_per_minute=self._number("requests_per_minute"),
             tokens_per_minute=self._number("tokens_per_minute"),
             usd_per_day=self._number("usd_per_day"),
-            max_concurrency=self._whole("max_concurrency", 32),
+            max_concurrency=self._whole("max_concurrency", 32) or 32,
             timeout_s=self._number("timeout_s") or 60.0,
+            batch=self._batch(provider),
+            batch_price_factor=self._factor("batch_price_factor"),
+            batch_max_requests=self._whole("batch_max_requests", None),
+            batch_max_mb=self._number("batch_max_mb"),
             enabled=enabled,
             folder=self._folder,
         )
@@ -297,8 +321,24 @@ class _Table:
             return float(value)
         return None
 
-    def _whole(self, key: str, default: int) -> int:
+    def _batch(self, provider: str) -> bool | None:
+        if "batch" not in self._table:
+            return None
+        value = self._flag("batch")
+        if value and provider in _NO_MODEL:
+            self._wrong("batch", f"a {provider} judge calls nobody, so there is no batch endpoint")
+        return value
+
+    def _factor(self, key: str) -> float | None:
+        value = self._number(key)
+        if value is not None and value > 1:
+            self._wrong(key, "must be at most 1: the price relative to ordinary calls")
+        return value
+
+    def _whole(self, key: str, default: int | None) -> int | None:
         value = self._table.get(key, default)
+        if value is None:
+            return None
         if isinstance(value, bool) or not isinstance(value, int) or value < 1:
             self._wrong(key, "must be a whole number of at least 1")
             return default

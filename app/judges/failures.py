@@ -48,6 +48,11 @@ def _refusal(status: int, headers: Mapping[str, str], body: object, *, secret: s
     )
 
 
+def failed_line(status: int, body: object, *, secret: str) -> CallFailed:
+    """A request of a batch that its provider answered with a 4xx or 5xx status, as a call's would be."""
+    return _refusal(status, {}, body, secret=secret, now=0.0)
+
+
 def broken(error: Exception, *, secret: str) -> CallFailed:
     """A call that brought no reply: no connection, a reset, bytes that are no HTTP, a time-out on the way.
 

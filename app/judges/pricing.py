@@ -1,5 +1,7 @@
 """What calls cost in US dollars, from the tokens that the provider counted."""
 
+from dataclasses import replace
+
 from app.domain.judging import Usage
 from app.judges.config import JudgeConfig
 
@@ -28,6 +30,11 @@ def usage_of(
         written_tokens=written_tokens,
     )
     return Usage(input_tokens, min(cached_tokens, input_tokens), output_tokens, cost, attempts)
+
+
+def at_batch_price(config: JudgeConfig, usage: Usage) -> Usage:
+    """The same tokens at what its provider takes for them in a batch."""
+    return replace(usage, cost_usd=config.batch_factor * usage.cost_usd)
 
 
 def cost_usd(

@@ -197,3 +197,23 @@ def test_three_families_draw_no_warning():
 def test_every_provider_that_may_be_written_can_be_made():
     assert set(PROVIDERS) == set(PROVIDER_FACTORIES)
     assert "api_key" not in KEYS
+
+
+def test_providers_that_have_a_batch_endpoint_are_used_by_it_unless_told_otherwise():
+    def read(**keys):
+        return read_judges(judge(**keys), ENVIRONMENT).judges[0]
+
+    assert (read().takes_batches, read().batch_factor) == (True, 0.5)
+    assert not read(batch="false").takes_batches
+    assert read(batch_price_factor="0.4").batch_factor == 0.4
+    server = {"provider": '"openai-compatible"', "base_url": '"http://localhost/v1"'}
+    assert (read(**server).takes_batches, read(**server).batch_factor) == (False, 1.0)
+    assert read(**server, batch="true", batch_max_requests="10", batch_max_mb="0.5").takes_batches
+
+
+def test_what_cannot_be_of_a_batch_endpoint_is_reported():
+    wrong = {"batch_price_factor": "1.5", "batch_max_requests": "0", "batch_max_mb": "-1"}
+    found = problems(judge(batch='"yes"', **wrong))
+    assert set(found) == {f"judges[0].{key}" for key in ("batch", *wrong)}
+    recorded = problems(judge(provider='"recorded"', batch="true"))
+    assert "no batch endpoint" in recorded["judges[0].batch"]

@@ -38,6 +38,9 @@ def configs(draw) -> JudgeConfig:
         requests_per_minute=draw(st.none() | NUMBER),
         max_concurrency=draw(st.integers(1, 1000)),
         timeout_s=draw(NUMBER),
+        batch=draw(st.none() | st.booleans()),
+        batch_price_factor=draw(st.none() | st.floats(1e-3, 1)),
+        batch_max_requests=draw(st.none() | st.integers(1, 10**6)),
         enabled=draw(st.just(True)),
     )
 

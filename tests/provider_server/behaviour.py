@@ -85,6 +85,9 @@ KINDS = frozenset(
     }
 )
 
+OF_CALLS = frozenset({"slow", "hang", "trickle", "reset", "cut", "garbage", "html", "empty", "array"})
+"""Kinds that only a call of its own can have, not a line of a batch."""
+
 
 def read_name(model: str) -> tuple[Behaviour, list[Fault]]:
     """The behaviour and the faults written in a model's name; ValueError for an unknown word."""

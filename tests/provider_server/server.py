@@ -11,7 +11,7 @@ In tests (same event loop)::
         assert provider.calls["alpha!429;times=1"] == 2
 
 In its own process: ``python -m tests.provider_server --port 9000``, with ``GET /control``,
-``POST /control/reset`` and ``POST /control/model`` (see `Provider.control`).
+``POST /control/reset``, ``POST /control/model`` and ``POST /control/batches`` (see `Provider.control`).
 """
 
 import asyncio
@@ -27,7 +27,8 @@ import orjson
 
 from tests.provider_server import protocols
 from tests.provider_server.allowance import Allowance
-from tests.provider_server.behaviour import Behaviour, Fault, read_fault, read_name, struck
+from tests.provider_server.batch_endpoints import Batches
+from tests.provider_server.behaviour import OF_CALLS, Behaviour, Fault, read_fault, read_name, struck
 from tests.provider_server.protocols import Asked, Said
 from tests.provider_server.verdicts import (
     bounded,
@@ -86,6 +87,7 @@ class Provider:
         self.most_in_flight: Counter[str] = Counter()
         self.address = ("127.0.0.1", 0)
         self._shapes: dict[Any, bytes] = {}
+        self.batches = Batches(self._line)
 
     def url(self, protocol: str) -> str:
         """The base URL to configure: ``openai`` ends in /v1, ``anthropic`` does not."""
@@ -103,6 +105,7 @@ class Provider:
         self.billed.clear()
         self.requests.clear()
         self.models.clear()
+        self.batches.reset()
 
     def model(self, name: str) -> Model:
         if name not in self.models:
@@ -118,6 +121,10 @@ class Provider:
             return
         if method == "GET" and path == "/v1/models":
             connection.send(Response(200, orjson.dumps(self._model_list())))
+            return
+        if path not in POSTS and self.batches.serves(path):
+            seconds, answer = self.batches.serve(method, path, connection.query, headers, raw)
+            self._answer_late(connection, seconds, answer)
             return
         if method != "POST" or path not in POSTS:
             connection.send(Response(404, orjson.dumps(protocols.error(path, 404, f"no such path: {path}"))))
@@ -149,11 +156,15 @@ class Provider:
 
     def control(self, path: str, body: dict[str, Any]) -> Response:
         """``/control``: counts; ``/control/reset``; ``/control/model`` ``{name, behaviour?, faults?}``;
-        ``/control/requests``: every call that is kept, with its model and its body.
+        ``/control/requests``: every call that is kept, with its model and its body; ``/control/batches``:
+        rules of the batch endpoints, and what became of batches.
         """
         if path == "/control/requests":
             kept = [{"model": r.body["model"], "body": r.body} for r in self.requests]
             return Response(200, orjson.dumps(kept))
+        if path == "/control/batches":
+            self.batches.rules = replace(self.batches.rules, **body)
+            return Response(200, orjson.dumps(self.batches.state()))
         if path == "/control/reset":
             self.reset()
         elif path == "/control/model":
@@ -244,6 +255,34 @@ class Provider:
                 said = _spoiled(asked, behaviour, fault.kind)
                 reply = Response(200, orjson.dumps(protocols.reply(path, asked, said, behaviour.cached)))
                 connection.send(self._bill(asked.model, reply))
+
+    def _line(self, path: str, body: dict[str, Any], size: int) -> tuple[int, dict[str, Any]]:
+        """What a line of a batch gets: what a call would, or 500 for a fault that only a call can have."""
+        asked = protocols.read_request(path, body, size)
+        model = self.model(asked.model)
+        fault = struck(model.faults) if model.faults else None
+        if fault is None:
+            reply = self._plain(path, asked, model.behaviour)
+        elif fault.kind.isdigit():
+            reply = _status(path, {}, fault)
+        elif fault.kind in OF_CALLS:
+            reply = Response(500, orjson.dumps(protocols.error(path, 500, "internal")))
+        else:
+            said = _spoiled(asked, model.behaviour, fault.kind)
+            return 200, protocols.reply(path, asked, said, model.behaviour.cached)
+        return reply.status, orjson.loads(reply.body)
+
+    def _answer_late(self, connection: Connection, seconds: float, answer: Response | None) -> None:
+        def send() -> None:
+            assert answer is not None
+            connection.send(answer)
+
+        if answer is None:
+            connection.reset()
+        elif seconds:
+            asyncio.get_running_loop().call_later(seconds, send)
+        else:
+            send()
 
     def _bill(self, model: str, reply: Response) -> Response:
         """Count the tokens of a reply that is sent whole."""

@@ -56,7 +56,7 @@ class Connection(asyncio.Protocol):
         self._parser = httptools.HttpRequestParser(self)
         self._transport: asyncio.Transport | None = None
         self._url, self._headers, self._body = b"", dict[str, str](), list[bytes]()
-        self.number = 0
+        self.number, self.query = 0, ""
         self.busy_with: str | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -89,7 +89,7 @@ class Connection(asyncio.Protocol):
         self._body.append(body)
 
     def on_message_complete(self) -> None:
-        path = self._url.decode().partition("?")[0]
+        path, _, self.query = self._url.decode().partition("?")
         method = self._parser.get_method().decode()
         self._server.answer(self, method, path, self._headers, b"".join(self._body))
 

@@ -15,6 +15,7 @@ from app.judges.failures import whole
 from app.judges.lines import Lines
 from app.judges.params import read_params
 from app.judges.prompt import Prompt
+from app.judges.providers.anthropic_batches import AnthropicBatches
 
 ANTHROPIC_URL = "https://api.anthropic.com"
 
@@ -22,7 +23,9 @@ ANTHROPIC_URL = "https://api.anthropic.com"
 def anthropic_judge(config: JudgeConfig, lines: Lines) -> CallingJudge:
     """A judge behind Anthropic's messages; BadInput if its parameters are wrong."""
     line = lines.line(config, connect)
-    return calling_judge(config, AnthropicMessages(line.client, config), line, lines)
+    wire = AnthropicMessages(line.client, config)
+    batches = AnthropicBatches(line.client, config, wire.body, read_completion)
+    return calling_judge(config, wire, line, lines, batches)
 
 
 def connect(config: JudgeConfig) -> anthropic.AsyncAnthropic:
@@ -53,9 +56,10 @@ class AnthropicMessages:
 
     async def complete(self, prompt: Prompt) -> Completion:
         """See `app.judges.completion.Wire.complete`."""
-        return await exchange(self._post, self._body(prompt), read=_read, secret=self._secret)
+        return await exchange(self._post, self.body(prompt), read=read_completion, secret=self._secret)
 
-    def _body(self, prompt: Prompt) -> dict[str, Any]:
+    def body(self, prompt: Prompt) -> dict[str, Any]:
+        """The request that carries a prompt."""
         system: Any = prompt.system
         if self._abilities.cache_prompt:
             system = [{"type": "text", "text": prompt.system, "cache_control": {"type": "ephemeral"}}]
@@ -74,7 +78,8 @@ class AnthropicMessages:
         return body
 
 
-def _read(payload: Mapping[str, Any]) -> Completion:
+def read_completion(payload: Mapping[str, Any]) -> Completion:
+    """The reply to such a request; KeyError and the like if it has not the protocol's form."""
     count = _count(payload.get("usage") or {})
     refusal = cut_off = None
     text = _text(payload["content"])

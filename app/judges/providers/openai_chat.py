@@ -15,12 +15,15 @@ from app.judges.lines import Lines
 from app.judges.openai_shapes import connect, read_token
 from app.judges.params import read_params
 from app.judges.prompt import Prompt
+from app.judges.providers.openai_batches import OpenAIBatches
 
 
 def openai_chat_judge(config: JudgeConfig, lines: Lines) -> CallingJudge:
     """A judge behind chat completions, OpenAI's or compatible ones; BadInput if its parameters are wrong."""
     line = lines.line(config, connect)
-    return calling_judge(config, OpenAIChat(line.client, config), line, lines)
+    wire = OpenAIChat(line.client, config)
+    batches = OpenAIBatches(line.client, config, "/v1/chat/completions", wire.body, read_completion)
+    return calling_judge(config, wire, line, lines, batches)
 
 
 class OpenAIChat:
@@ -45,9 +48,10 @@ class OpenAIChat:
 
     async def complete(self, prompt: Prompt) -> Completion:
         """See `app.judges.completion.Wire.complete`."""
-        return await exchange(self._post, self._body(prompt), read=_read, secret=self._secret)
+        return await exchange(self._post, self.body(prompt), read=read_completion, secret=self._secret)
 
-    def _body(self, prompt: Prompt) -> dict[str, Any]:
+    def body(self, prompt: Prompt) -> dict[str, Any]:
+        """The request that carries a prompt."""
         messages = [{"role": "system", "content": prompt.system}, {"role": "user", "content": prompt.user}]
         body = {**self._fixed, "messages": messages}
         if self._abilities.schema == "json_schema":
@@ -58,7 +62,8 @@ class OpenAIChat:
         return body
 
 
-def _read(payload: Mapping[str, Any]) -> Completion:
+def read_completion(payload: Mapping[str, Any]) -> Completion:
+    """The reply to such a request; KeyError and the like if it has not the protocol's form."""
     choice = payload["choices"][0]
     message = choice["message"]
     refusal, cut_off = message.get("refusal") or None, None

@@ -15,12 +15,15 @@ from app.judges.lines import Lines
 from app.judges.openai_shapes import connect, read_token
 from app.judges.params import read_params
 from app.judges.prompt import Prompt
+from app.judges.providers.openai_batches import OpenAIBatches
 
 
 def openai_responses_judge(config: JudgeConfig, lines: Lines) -> CallingJudge:
     """A judge behind OpenAI's responses; BadInput if its parameters are wrong."""
     line = lines.line(config, connect)
-    return calling_judge(config, OpenAIResponses(line.client, config), line, lines)
+    wire = OpenAIResponses(line.client, config)
+    batches = OpenAIBatches(line.client, config, "/v1/responses", wire.body, read_completion)
+    return calling_judge(config, wire, line, lines, batches)
 
 
 class OpenAIResponses:
@@ -43,9 +46,10 @@ class OpenAIResponses:
 
     async def complete(self, prompt: Prompt) -> Completion:
         """See `app.judges.completion.Wire.complete`."""
-        return await exchange(self._post, self._body(prompt), read=_read, secret=self._secret)
+        return await exchange(self._post, self.body(prompt), read=read_completion, secret=self._secret)
 
-    def _body(self, prompt: Prompt) -> dict[str, Any]:
+    def body(self, prompt: Prompt) -> dict[str, Any]:
+        """The request that carries a prompt."""
         body = {
             **self._fixed,
             "instructions": prompt.system,
@@ -64,7 +68,8 @@ class OpenAIResponses:
         return body
 
 
-def _read(payload: Mapping[str, Any]) -> Completion:
+def read_completion(payload: Mapping[str, Any]) -> Completion:
+    """The reply to such a request; KeyError and the like if it has not the protocol's form."""
     parts = [
         part
         for entry in payload["output"]
