@@ -6,6 +6,7 @@ from typing import Any
 import anthropic
 import orjson
 
+from app.judges.anthropic_batches import AnthropicBatches
 from app.judges.call import CallingJudge, calling_judge
 from app.judges.completion import Completion, TokenCount
 from app.judges.config import JudgeConfig
@@ -15,7 +16,6 @@ from app.judges.failures import whole
 from app.judges.lines import Lines
 from app.judges.params import read_params
 from app.judges.prompt import Prompt
-from app.judges.providers.anthropic_batches import AnthropicBatches
 
 ANTHROPIC_URL = "https://api.anthropic.com"
 

@@ -12,10 +12,10 @@ from app.judges.connections import JsonPost
 from app.judges.exchange import exchange
 from app.judges.failures import whole
 from app.judges.lines import Lines
+from app.judges.openai_batches import OpenAIBatches
 from app.judges.openai_shapes import connect, read_token
 from app.judges.params import read_params
 from app.judges.prompt import Prompt
-from app.judges.providers.openai_batches import OpenAIBatches
 
 
 def openai_responses_judge(config: JudgeConfig, lines: Lines) -> CallingJudge:
