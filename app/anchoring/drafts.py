@@ -10,12 +10,13 @@ import re
 import shutil
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from secrets import token_urlsafe
 from typing import BinaryIO
 
+from app.anchoring.corrections import Corrections
 from app.domain.problems import NotFound
 from app.domain.projects import Project
 
@@ -26,7 +27,11 @@ _TOKEN = re.compile(r"[A-Za-z0-9_-]{32}")
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """A waiting upload. ``mapping`` is JSON as `read_mapping` takes it, ``size`` in bytes."""
+    """A waiting upload. ``mapping`` is JSON as `read_mapping` takes it, ``size`` in bytes.
+
+    ``remembered`` says that the mapping is that of an earlier upload; ``corrected`` counts rows for which
+    corrections wait beside the file.
+    """
 
     token: str
     project_id: int
@@ -37,6 +42,8 @@ class Draft:
     mapping: str
     size: int
     created_at: str
+    remembered: bool = False
+    corrected: int = 0
 
 
 def _utc_now() -> datetime:
@@ -60,6 +67,7 @@ class Drafts:
         anchor_set: str,
         replace: bool,
         mapping: str = "",
+        remembered: bool = False,
     ) -> Draft:
         """Copy ``file`` into the folder under a new token."""
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -71,7 +79,7 @@ class Drafts:
             size = kept.tell()
         draft = Draft(
             token, project.id, file_name[:200], rubric, anchor_set, replace, mapping, size,
-            self.now().isoformat(),
+            self.now().isoformat(), remembered,
         )  # fmt: skip
         self._write(draft)
         return draft
@@ -89,13 +97,32 @@ class Drafts:
 
     def change(self, draft: Draft, *, mapping: str) -> Draft:
         """Keep another mapping for the same file."""
-        changed = Draft(**{**asdict(draft), "mapping": mapping})
+        same = draft.remembered and mapping == draft.mapping
+        changed = replace(draft, mapping=mapping, remembered=same)
         self._write(changed)
         return changed
 
+    def correct(self, draft: Draft, later: Corrections) -> Draft:
+        """Keep corrections of rows, beside those that are kept already; none at all takes all back."""
+        both = self.corrections(draft).then(later) if later.rows else later
+        path = self._corrections(draft.token)
+        with os.fdopen(
+            os.open(path, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600), "w", encoding="utf-8"
+        ) as kept:
+            kept.write(both.as_json_lines())
+        changed = replace(draft, corrected=len(both.rows))
+        self._write(changed)
+        return changed
+
+    def corrections(self, draft: Draft) -> Corrections:
+        """What is kept in place of rows of the file."""
+        if not draft.corrected:
+            return Corrections()
+        return Corrections.from_json_lines(self._corrections(draft.token).read_text("utf-8"))
+
     def forget(self, draft: Draft) -> None:
         """Delete a draft."""
-        for path in (self._file(draft.token), self._about(draft.token)):
+        for path in (self._file(draft.token), self._corrections(draft.token), self._about(draft.token)):
             with suppress(FileNotFoundError):
                 path.unlink()
 
@@ -119,7 +146,7 @@ class Drafts:
         return (self.now() - KEPT_FOR).timestamp()
 
     def _forget_path(self, about: Path) -> None:
-        for path in (about, about.with_suffix(".upload")):
+        for path in (about, about.with_suffix(".corrections"), about.with_suffix(".upload")):
             with suppress(FileNotFoundError):
                 path.unlink()
 
@@ -143,6 +170,9 @@ class Drafts:
 
     def _file(self, token: str) -> Path:
         return self.folder / f"{token}.upload"
+
+    def _corrections(self, token: str) -> Path:
+        return self.folder / f"{token}.corrections"
 
     def _about(self, token: str) -> Path:
         return self.folder / f"{token}.json"

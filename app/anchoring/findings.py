@@ -1,7 +1,7 @@
 """What was found wrong in a file: the first thousand rows by name, all of them by count."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from app.anchoring.cells import WrongCell
@@ -11,10 +11,14 @@ KEPT = 1_000
 
 
 class Findings:
-    """Problems as they are found, in any order within a batch of rows; only the first rows are kept."""
+    """Problems as they are found, in any order within a batch of rows; only the first rows are kept.
 
-    def __init__(self) -> None:
+    ``every`` is told each of them.
+    """
+
+    def __init__(self, every: Callable[[Problem], None] | None = None) -> None:
         self._kept: list[Problem] = []
+        self._every = every
         self.counts: Counter[str] = Counter()
 
     def __bool__(self) -> bool:
@@ -26,6 +30,8 @@ class Findings:
             self.counts[f"{problem.column} {problem.problem}" if problem.column else problem.problem] += 1
             if len(self._kept) < 20 * KEPT:
                 self._kept.append(problem)
+            if self._every is not None:
+                self._every(problem)
 
     def cells(self, column: str, rows: Sequence[int], raw: Iterable[Any], read: Sequence[Any]) -> set[int]:
         """Take in the cells of a column that could not be read; returns their places in the batch."""

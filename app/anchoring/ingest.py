@@ -1,22 +1,28 @@
 """Bringing in what people said: a file of human grades becomes the next version of an anchor set."""
 
 import asyncio
+import json
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from hashlib import sha256
+from tempfile import TemporaryFile
 from typing import BinaryIO
 
+from app.anchoring.corrections import Corrections
 from app.anchoring.limits import Limits
 from app.anchoring.mapping import Mapping, Uploaded, read_mapping
+from app.anchoring.problem_rows import find_problem_rows, problem_rows_csv
 from app.anchoring.survey import Checked
 from app.anchoring.upload import Upload, check, human_verdicts
 from app.domain.anchors import AnchorSetOfAnotherRubric, AnchorSetVersion, HumanVerdict
+from app.domain.ids import show_id
 from app.domain.items import ItemConflict
 from app.domain.problems import BadInput, Conflict, NotFound, Problem, TooLarge
 from app.domain.projects import Project
 from app.domain.rubrics import RubricVersion
-from app.storage import anchors, calibrations, rubrics
+from app.storage import anchors, calibrations, column_mappings, rubrics
+from app.storage.column_mappings import RememberedMapping
 from app.storage.database import Database
 from app.storage.paging import Page
 
@@ -80,14 +86,16 @@ class Anchors:
         rubric: str,
         anchor_set: str,
         mapping: str | None = None,
+        corrections: Corrections | None = None,
         replace: bool = False,
         dry_run: bool = False,
     ) -> AnchorUpload:
         """Add a file of human grades to a set as its next version: all rows or none.
 
-        The same file and mapping twice changes nothing. A grade that an annotator gave before is replaced;
-        with ``replace`` the file becomes the whole set. A dry run finds what is wrong with the file and
-        stores nothing.
+        ``corrections`` stand in place of rows of the file. The same file and mapping twice changes nothing. A
+        grade that an annotator gave before is replaced; with ``replace`` the file becomes the whole set. A dry
+        run finds what is wrong with the file and stores nothing. A mapping under which a file is stored is
+        remembered for files with the same columns.
 
         Raises
         ------
@@ -98,10 +106,8 @@ class Anchors:
         Conflict
             If the set belongs to another rubric.
         """
-        version = await rubric_or_refuse(self.db, project, rubric)
-        read_as = read_mapping(mapping, Uploaded.ANCHORS, version.rubric.kind)
-        upload = Upload(file, Uploaded.ANCHORS, version.rubric, read_as, self.limits, self.simulated_people)
-        digest = await asyncio.to_thread(file_digest, file, read_as, self.limits)
+        version, upload = await self._read(project, file, rubric, mapping, corrections)
+        digest = await asyncio.to_thread(upload_digest, upload)
         checked = await asyncio.to_thread(check, upload)
         if checked.rows > MOST_ANCHORS:
             raise TooLarge(f"At most {MOST_ANCHORS:,} human grades fit in one file; send it in parts.")
@@ -111,10 +117,65 @@ class Anchors:
         if dry_run:
             return AnchorUpload(anchor_set, version, digest, checked, before, changed=False, dry_run=True)
         after = await self._store(project, upload, checked, version, anchor_set, digest, replace)
+        await self._remember(project, upload, checked)
         changed = before is None or after.version > before.version
         if changed and self.schedule is not None:
             await self.schedule(project, version, tuple(checked.criteria))
         return AnchorUpload(anchor_set, version, digest, checked, after, changed, dry_run=False)
+
+    async def problem_rows(
+        self,
+        project: Project,
+        *,
+        file: BinaryIO,
+        rubric: str,
+        mapping: str | None = None,
+        corrections: Corrections | None = None,
+    ) -> BinaryIO:
+        """Every wrong row of a file as CSV (see `problem_rows_csv`), in a file of its own to be closed.
+
+        Raises
+        ------
+        NotFound
+            If there is no such rubric.
+        BadInput
+            If what is wrong is not wrong with single rows.
+        """
+        _, upload = await self._read(project, file, rubric, mapping, corrections)
+
+        def write() -> BinaryIO:
+            found = find_problem_rows(upload)
+            # Written out before any of it is sent: the upload may be gone by then, and an error is an answer.
+            kept = TemporaryFile()  # noqa: SIM115
+            for piece in problem_rows_csv(upload, found):
+                kept.write(piece.encode("utf-8", "replace"))
+            kept.seek(0)
+            return kept
+
+        return await asyncio.to_thread(write)
+
+    async def remembered(self, project: Project, rubric: RubricVersion, columns: Sequence[str]) -> str | None:
+        """The mapping of the last upload of a file with these columns, as JSON, or None.
+
+        A criterion that it gives to all rows is left out where the rubric has no such criterion.
+        """
+        kind = rubric.rubric.kind.value
+        found = await column_mappings.find_mapping(self.db, project.id, kind=kind, shape="", columns=columns)
+        if found is None:
+            return None
+        parts = json.loads(found.mapping)
+        if parts["constants"].get("criterion") not in {one.name for one in rubric.rubric.criteria}:
+            parts["constants"].pop("criterion", None)
+        return json.dumps(parts, ensure_ascii=False)
+
+    async def mappings(self, project: Project) -> tuple[RememberedMapping, ...]:
+        """Every mapping that is remembered, the last used first."""
+        return await column_mappings.list_mappings(self.db, project.id)
+
+    async def forget_mapping(self, project: Project, mapping_id: int) -> None:
+        """Forget one; NotFound if there is none of that id."""
+        if not await column_mappings.forget_mapping(self.db, project.id, mapping_id):
+            raise NotFound("remembered mapping", show_id("map", mapping_id))
 
     async def list(
         self, project: Project, *, rubric: str | None, limit: int, cursor: str | None
@@ -162,6 +223,33 @@ class Anchors:
             return
         version = await rubric_or_refuse(self.db, project, changed.rubric)
         await self.schedule(project, version, tuple(one.name for one in version.rubric.criteria))
+
+    async def _read(
+        self,
+        project: Project,
+        file: BinaryIO,
+        rubric: str,
+        mapping: str | None,
+        corrections: Corrections | None,
+    ) -> tuple[RubricVersion, Upload]:
+        version = await rubric_or_refuse(self.db, project, rubric)
+        read_as = read_mapping(mapping, Uploaded.ANCHORS, version.rubric.kind)
+        return version, Upload(
+            file, Uploaded.ANCHORS, version.rubric, read_as, self.limits, self.simulated_people, corrections
+        )
+
+    async def _remember(self, project: Project, upload: Upload, checked: Checked) -> None:
+        if upload.mapping == Mapping():
+            return
+        await column_mappings.remember_mapping(
+            self.db,
+            project.id,
+            kind=upload.rubric.kind.value,
+            shape="",
+            columns=checked.columns,
+            mapping=upload.mapping.canonical_json(),
+            now=self.now(),
+        )
 
     async def _latest(self, project: Project, name: str) -> AnchorSetVersion | None:
         return next(iter(await anchors.anchor_set_versions(self.db, project.id, name)), None)
@@ -236,6 +324,14 @@ def file_digest(file: BinaryIO, mapping: Mapping, limits: Limits) -> str:
     if mapping != Mapping():
         digest.update(mapping.canonical_json().encode())
     return digest.hexdigest()
+
+
+def upload_digest(upload: Upload) -> str:
+    """SHA-256 of all that makes an upload the same upload."""
+    digest = file_digest(upload.file, upload.mapping, upload.limits)
+    if upload.corrections is None or not upload.corrections.rows:
+        return digest
+    return sha256(f"{digest} {upload.corrections.digest()}".encode()).hexdigest()
 
 
 def another_prompt(error: ItemConflict) -> BadInput:

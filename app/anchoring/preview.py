@@ -3,9 +3,10 @@
 from dataclasses import dataclass
 from typing import BinaryIO
 
+from app.anchoring.corrections import Corrections
 from app.anchoring.limits import Limits
 from app.anchoring.mapping import STRATUM, Uploaded, our_columns, text_of
-from app.anchoring.reading import open_table
+from app.anchoring.rows import open_rows
 from app.domain.rubrics import RubricKind
 
 _LONGEST = 200  # characters of a cell
@@ -26,7 +27,12 @@ class Preview:
 
 
 def preview(
-    file: BinaryIO, what: Uploaded, kind: RubricKind, rows: int = 8, limits: Limits | None = None
+    file: BinaryIO,
+    what: Uploaded,
+    kind: RubricKind,
+    rows: int = 8,
+    limits: Limits | None = None,
+    corrections: Corrections | None = None,
 ) -> Preview:
     """The first ``rows`` rows of a file.
 
@@ -35,7 +41,7 @@ def preview(
     BadInput
         If even these cannot be read.
     """
-    table = open_table(file, limits)
+    table = open_rows(file, limits, corrections)
     batch = next(iter(table.batches))
     cells = [[_shown(text_of(cell)) for cell in column[:rows]] for column in batch.columns.values()]
     ours = set(our_columns(what, kind))

@@ -1,7 +1,7 @@
 """What is known of a file once all its rows went by: hashes, counts, and every problem found."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,10 +27,12 @@ class Checked:
     """What a file without problems holds.
 
     ``rows`` counts rows that count, ``read`` all rows of the file. ``repeated`` are rows (1-based) that
-    say again what an earlier one said and are left out. ``voices`` are annotators or judges.
+    say again what an earlier one said and are left out. ``voices`` are annotators or judges. ``columns``
+    are the file's.
     """
 
     format: str
+    columns: tuple[str, ...]
     read: int
     rows: int
     items: int
@@ -45,9 +47,16 @@ class Survey:
     """What `check` remembers between batches: hashes, counts and the problems found."""
 
     def __init__(
-        self, what: Uploaded, rubric: Rubric, mapping: Mapping, *, simulated_people: bool = False
+        self,
+        what: Uploaded,
+        rubric: Rubric,
+        mapping: Mapping,
+        *,
+        simulated_people: bool = False,
+        every: Callable[[Problem], None] | None = None,
     ) -> None:
-        self.findings = Findings()
+        self.findings = Findings(every)
+        self.columns: dict[str, None] = {}
         self._simulated_people, self._simulated_rows = simulated_people, 0
         self.reader = ColumnReader(what, rubric, mapping, self.findings)
         self.read = 0
@@ -83,6 +92,7 @@ class Survey:
             raise BadInput("No row is left to store: mapping.where leaves out every one.")
         return Checked(
             format=format_,
+            columns=tuple(self.columns),
             read=self.read,
             rows=self._rows - len(again),
             items=self._items.distinct(),

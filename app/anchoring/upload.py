@@ -9,14 +9,16 @@ from dataclasses import dataclass, field
 from typing import Any, BinaryIO, TypeVar
 
 from app.anchoring.columns import ColumnReader, Rows
+from app.anchoring.corrections import Corrections
 from app.anchoring.findings import Findings
 from app.anchoring.limits import Limits
 from app.anchoring.mapping import STRATUM, Uploaded
 from app.anchoring.mapping import Mapping as ColumnMapping
-from app.anchoring.reading import open_table
+from app.anchoring.rows import open_rows
 from app.anchoring.survey import Checked, Survey
-from app.anchoring.table import Cell
+from app.anchoring.table import Cell, Table
 from app.domain.anchors import HumanVerdict, Pairing, Provenance, RecordedVerdict
+from app.domain.problems import Problem
 from app.domain.rubrics import Rubric, RubricKind
 
 T = TypeVar("T")
@@ -27,6 +29,7 @@ class Upload:
     """A file and how it is to be read; ``file`` is seekable and stays open.
 
     ``simulated_people`` says that made-up annotators are let in: only where the judges are simulated too.
+    ``corrections`` stand in place of some of the file's rows.
     """
 
     file: BinaryIO
@@ -35,6 +38,12 @@ class Upload:
     mapping: ColumnMapping = field(default_factory=ColumnMapping)
     limits: Limits = field(default_factory=Limits)
     simulated_people: bool = False
+    corrections: Corrections | None = None
+
+
+def open_upload(upload: Upload) -> Table:
+    """The rows of an upload."""
+    return open_rows(upload.file, upload.limits, upload.corrections)
 
 
 def check(upload: Upload, progress: Callable[[int], None] | None = None) -> Checked:
@@ -45,13 +54,26 @@ def check(upload: Upload, progress: Callable[[int], None] | None = None) -> Chec
     BadInput
         If anything is wrong: the first 1,000 wrong rows, and counts per problem.
     """
-    table = open_table(upload.file, upload.limits)
-    survey = Survey(upload.what, upload.rubric, upload.mapping, simulated_people=upload.simulated_people)
+    survey, table = look_through(upload, progress)
+    return survey.finish(table.format, table.warnings)
+
+
+def look_through(
+    upload: Upload,
+    progress: Callable[[int], None] | None = None,
+    every: Callable[[Problem], None] | None = None,
+) -> tuple[Survey, Table]:
+    """What `check` is made of; ``every`` is told each problem of a row, also those found at its end."""
+    table = open_upload(upload)
+    survey = Survey(
+        upload.what, upload.rubric, upload.mapping, simulated_people=upload.simulated_people, every=every
+    )
     for batch in table.batches:
+        survey.columns.update(dict.fromkeys(batch.columns))
         survey.add(batch.rows, batch.problems, survey.reader.read(batch) if batch.rows else None)
         if progress is not None:
             progress(survey.read)
-    return survey.finish(table.format, table.warnings)
+    return survey, table
 
 
 def human_verdicts(upload: Upload, checked: Checked) -> Iterator[list[HumanVerdict]]:
@@ -68,7 +90,7 @@ def recorded_verdicts(upload: Upload, checked: Checked) -> Iterator[list[Recorde
 
 def _good_rows(upload: Upload, checked: Checked) -> Iterator[tuple[Rows, Sequence[int]]]:
     reader = ColumnReader(upload.what, upload.rubric, upload.mapping, Findings())
-    for batch in open_table(upload.file, upload.limits).batches:
+    for batch in open_upload(upload).batches:
         if batch.rows:
             rows = reader.read(batch)
             places: Sequence[int] = range(len(rows.rows))

@@ -1,6 +1,8 @@
 """``venire anchors``: what people said, as files."""
 
+import sys
 from argparse import Namespace
+from pathlib import Path
 from typing import Any
 
 from app.cli.calibrations import wait_for
@@ -12,7 +14,7 @@ from app.cli.wiring import Commands, Wiring
 
 
 def add(commands: Commands, wiring: Wiring) -> None:
-    """Upload and list."""
+    """Upload and list, and a file to fill in."""
     group = commands.add_parser("anchors", help="upload and list human grades")
     actions = group.add_subparsers(metavar="ACTION", required=True)
     uploading = actions.add_parser("upload", help="add a file of human grades to a set: all rows or none")
@@ -20,9 +22,20 @@ def add(commands: Commands, wiring: Wiring) -> None:
     about(uploading)
     uploading.add_argument("--set", required=True, metavar="NAME", dest="anchor_set", help="the anchor set")
     mapping_option(uploading)
+    uploading.add_argument(
+        "--corrections", type=existing_file, metavar="FILE", help="wrong rows, mended, in place of the file's"
+    )
+    uploading.add_argument(
+        "--problems", type=Path, metavar="FILE", help="where to write every wrong row as CSV, to be mended"
+    )
     uploading.add_argument("--dry-run", action="store_true", help="check the file and store nothing")
     uploading.add_argument("--replace", action="store_true", help="the file becomes the whole set")
     talks(uploading, _upload)
+    filling = actions.add_parser("template", help="a file to fill in: columns, notes and examples")
+    about(filling)
+    filling.add_argument("--format", choices=("csv", "jsonl", "xlsx"), default="csv", help="default: csv")
+    filling.add_argument("--output", type=Path, metavar="FILE", help="where to write it (default: stdout)")
+    talks(filling, _template)
     listing = actions.add_parser("list", help="the newest version of each set")
     listing.add_argument("--rubric", metavar="NAME", help="only sets of this rubric")
     talks(listing, _list)
@@ -47,8 +60,10 @@ async def _upload(arguments: Namespace, service: Service, output: Output) -> int
         "replace": str(arguments.replace).lower(),
     }
     try:
-        done = await service.upload("/anchors", arguments.file, fields)
+        done = await service.upload("/anchors", arguments.file, fields, corrections=arguments.corrections)
     except Refused as refused:
+        if arguments.problems is not None:
+            await _write_problems(arguments, service, output, fields)
         return refuse_file(refused, output)
     output.document(done)
     counts = f"{done['items']:,} items, {done['grades']:,} grades by {done['annotators']:,} people"
@@ -62,6 +77,34 @@ async def _upload(arguments: Namespace, service: Service, output: Output) -> int
     output.note(*done["warnings"])
     if service.local and done["changed"]:
         await _calibrate_now(service, output, done["rubric"])
+    return OK
+
+
+async def _write_problems(
+    arguments: Namespace, service: Service, output: Output, fields: dict[str, Any]
+) -> None:
+    asked = {name: fields[name] for name in ("rubric", "mapping")}
+    try:
+        rows = await service.upload(
+            "/anchors/problems", arguments.file, asked, corrections=arguments.corrections
+        )
+    except Refused:  # what is wrong is not wrong with single rows; it is told in any case
+        return
+    arguments.problems.write_bytes(rows)
+    output.note(
+        f"The wrong rows are in {arguments.problems}: mend their cells, then upload the same file with "
+        f"--corrections {arguments.problems}"
+    )
+
+
+async def _template(arguments: Namespace, service: Service, output: Output) -> int:
+    path = f"/rubrics/{part(arguments.rubric)}/anchor-template"
+    file = await service.get(path, format=arguments.format)
+    if arguments.output is None:
+        sys.stdout.buffer.write(file)
+    else:
+        arguments.output.write_bytes(file)
+        output.say(f"{arguments.output}: fill in rows below its notes, then venire anchors upload it")
     return OK
 
 

@@ -30,7 +30,7 @@ class Service:
         self._http, self.url, self.local = http, url, local
 
     async def get(self, path: str, **query: Any) -> Any:
-        """The answer to a GET; parameters that are None are left out."""
+        """The answer to a GET, as bytes unless it is JSON; parameters that are None are left out."""
         return await self._json("GET", path, params=_given(query))
 
     async def put(self, path: str, body: Any) -> Any:
@@ -76,10 +76,15 @@ class Service:
             said = str(error) or type(error).__name__
             raise CannotRun(f"{self.url} cannot be reached: {said}", gone=True) from error
 
-    async def upload(self, path: str, file: Path, fields: Mapping[str, Any]) -> Any:
-        """The answer to a POST of a file, read from disk as it is sent."""
-        with file.open("rb") as handle:
-            return await self._json("POST", path, files={"file": (file.name, handle)}, data=_given(fields))
+    async def upload(
+        self, path: str, file: Path, fields: Mapping[str, Any], *, corrections: Path | None = None
+    ) -> Any:
+        """The answer to a POST of a file (and of corrections to it), read from disk as it is sent."""
+        with contextlib.ExitStack() as opened:
+            files = {"file": (file.name, opened.enter_context(file.open("rb")))}
+            if corrections is not None:
+                files["corrections"] = (corrections.name, opened.enter_context(corrections.open("rb")))
+            return await self._json("POST", path, files=files, data=_given(fields))
 
     async def form(self, path: str, fields: Mapping[str, Any]) -> Any:
         """The answer to a POST of form fields without a file."""
@@ -100,7 +105,10 @@ class Service:
         response = await self.send(method, path, **request)
         if response.status_code >= 400:
             raise Refused(problem_of(response))
-        return response.json() if response.content else None
+        if not response.content:
+            return None
+        kind = response.headers.get("content-type", "").partition(";")[0]
+        return response.json() if kind.endswith(("/json", "+json")) else response.content
 
 
 def problem_of(response: "Response") -> dict[str, Any]:

@@ -414,8 +414,53 @@ anchor_set_versions = Table(
     Column("grades", Integer, nullable=False),
     Column("annotators", Integer, nullable=False),
     Column("warnings", Words, nullable=False),
+    Column("content_sha256", Words),  # of its members; null in versions older than the column
     _when("created_at"),
     UniqueConstraint("anchor_set_id", "version"),
+)
+
+# Grades or texts of a version that left the service: what may be in somebody's training data some day.
+anchor_exports = Table(
+    "anchor_exports",
+    metadata,
+    _id(),
+    _project(),
+    _key("anchor_sets", "anchor_set_id"),
+    Column("version", Integer, nullable=False),
+    Column("what", Words, nullable=False),
+    _when("created_at"),
+    Index(None, "anchor_set_id"),
+)
+
+# Anchors that made room for new ones. Those come in later, by any way that grades come in.
+anchor_rotations = Table(
+    "anchor_rotations",
+    metadata,
+    _id(),
+    _project(),
+    _key("anchor_sets", "anchor_set_id"),
+    Column("before_version", Integer, nullable=False),
+    Column("after_version", Integer, nullable=False),
+    Column("queue", Words),  # where the new ones are graded; null if nothing was drawn
+    Column("policy", Words, nullable=False),  # JSON
+    Column("retired", Words, nullable=False),  # JSON array of the items' ids
+    Column("warnings", Words, nullable=False),  # JSON array
+    _when("created_at"),
+    Index(None, "anchor_set_id"),
+)
+
+# How a project's files with these columns were read the last time one was stored.
+column_mappings = Table(
+    "column_mappings",
+    metadata,
+    _id(),  # content id of (project, kind, shape, columns)
+    _project(),
+    Column("kind", Words, nullable=False),  # of the rubric: pairs have other columns than single answers
+    Column("shape", Words, nullable=False),
+    Column("columns", Words, nullable=False),  # JSON array, sorted
+    Column("mapping", Words, nullable=False),
+    _when("used_at"),
+    Index(None, "project_id", "used_at"),
 )
 
 annotators = Table(

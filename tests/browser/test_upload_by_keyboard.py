@@ -45,10 +45,24 @@ def test_a_file_is_chosen_its_mapping_mended_and_stored_by_keyboard(
     assert "row 3" in problems.inner_text()
     assert "9" in problems.inner_text()
     with page.expect_download() as download:
-        page.get_by_role("link", name="Download the problems (CSV)").focus()
+        page.get_by_role("link", name="Download every wrong row (CSV)").focus()
         page.keyboard.press("Enter")
-    assert "3,stars" in Path(download.value.path()).read_text()
+    wrong = Path(download.value.path()).read_text().splitlines()
+    assert wrong[0] == f"venire_row,venire_problem,{_ROWS[0]}"
+    assert wrong[1].startswith("3,")
+    assert wrong[1].endswith(_ROWS[3])
 
+    # The wrong row is mended and sent back: first badly, then well.
+    for mended, says in ((wrong[1].replace("3,", "7,", 1), "no row of the file"), ("", "empty")):
+        _send_back(page, tmp_path, "\n".join([wrong[0], mended]) if mended else "")
+        assert says in page.locator("main").inner_text()
+    _send_back(page, tmp_path, "\n".join([wrong[0], wrong[1].replace(",9,helpfulness", ",5,helpfulness")]))
+    assert page.locator("[role=status]").inner_text().startswith("Ready.")
+    assert "1 row stands corrected." in page.locator("main").inner_text()
+    _press(page, "Take the corrections back")
+    assert page.locator("[role=alert]").inner_text().startswith("Not ready.")
+
+    # Or the whole file is mended and chosen again.
     _choose(page, project, good, "by-keyboard")
     _pick(page, "score", "stars")
     _pick(page, "criterion", "kind")
@@ -60,6 +74,18 @@ def test_a_file_is_chosen_its_mapping_mended_and_stored_by_keyboard(
     assert "Stored." in page.locator("main").inner_text()
     with project.service.client() as client:
         assert client.get("/anchor-sets/by-keyboard").json()["grades"] == 4
+
+    # How the columns were read is remembered, and can be guessed anew.
+    again = tmp_path / "more.csv"
+    again.write_text("\n".join(_ROWS).replace(",9,", ",5,").replace("q1", "q7"))
+    _choose(page, project, again, "by-keyboard")
+    assert page.locator("[role=status]").inner_text().startswith("Ready.")
+    assert _selected(page, "score") == "stars"
+    assert "Remembered." in page.locator("main").inner_text()
+    _press(page, "guess anew from the names")
+    assert _selected(page, "score") == ""
+    assert "Remembered." not in page.locator("main").inner_text()
+    _press(page, "Discard")
 
 
 def test_a_discarded_upload_leaves_nothing_behind(
@@ -134,6 +160,14 @@ def _choose(page: Page, project: Project, file: Path, anchor_set: str) -> None:
     page.goto(f"{project.url}/ui/anchor-sets/upload?rubric=support")
     page.locator("#file").set_input_files(file)  # the file dialog itself is the system's
     _type(page, "#anchor_set", anchor_set)
+    _enter(page)
+
+
+def _send_back(page: Page, folder: Path, content: str) -> None:
+    file = folder / "sent-back.csv"
+    file.write_text(content)
+    page.locator("#corrections").set_input_files(file)
+    page.get_by_role("button", name="Put the mended rows in").focus()
     _enter(page)
 
 

@@ -45,6 +45,29 @@ def test_wrong_anchors_are_a_finding_with_every_row(url, tmp_path):
     assert venire("anchors", "show", "s", url=url).returncode == 1
 
 
+def test_wrong_rows_are_written_mended_and_sent_back(url, tmp_path):
+    rows = graded_by_people(2)
+    rows[0]["score"] = 9
+    file, wrong = write_csv(tmp_path / "a.csv", rows), tmp_path / "wrong.csv"
+    about = ("anchors", "upload", file, "--rubric", "help", "--set", "mended", "--dry-run")
+    done = venire(*about, "--problems", wrong, url=url)
+    assert done.returncode == 2
+    assert f"--corrections {wrong}" in done.stderr
+    head, row = wrong.read_text().splitlines()
+    wrong.write_text(f"{head}\n{row.replace(',9', ',5')}\n")
+    done = venire(*about, "--corrections", wrong, url=url)
+    assert (done.returncode, "The file fits" in done.stdout) == (0, True)
+
+
+def test_a_template_is_written_or_printed(url, tmp_path):
+    printed = venire("anchors", "template", "--rubric", "help", url=url)
+    assert printed.stdout.startswith("item_id,prompt,system,answer,score,annotator")
+    file = tmp_path / "t.xlsx"
+    about = ("anchors", "template", "--rubric", "help", "--format", "xlsx", "--output", file)
+    assert venire(*about, url=url).returncode == 0
+    assert file.read_bytes().startswith(b"PK")
+
+
 def test_a_dry_run_stores_nothing(url, tmp_path):
     file = write_csv(tmp_path / "a.csv", graded_by_people(2))
     done = venire("anchors", "upload", file, "--rubric", "help", "--set", "dry", "--dry-run", url=url)

@@ -256,3 +256,73 @@ def test_versions_are_compared_and_people_and_items_retired(post, client):
     assert again["version"] == 3
     assert client.get("/anchor-sets/renewed/difference?before=1&after=9").status_code == 404
     assert client.post("/anchor-sets/nowhere/retirements", json=body).status_code == 404
+
+
+def bad_rows(count: int) -> bytes:
+    return csv_file(
+        [grade(item_id=f"q{k}", criterion="helpfulness", score=9 if k % 2 else 4) for k in range(count)]
+    ).getvalue()
+
+
+def test_every_wrong_row_is_answered_mended_and_stored_beside_the_file(post, client):
+    content = bad_rows(2_500)
+    asked = {"data": {"rubric": "point"}, "files": {"file": ("grades", content)}}
+    answer = client.post("/anchors/problems", **asked)
+    assert answer.status_code == 200
+    assert answer.headers["content-type"].startswith("text/csv")
+    lines = answer.text.splitlines()
+    assert lines[0].startswith("venire_row,venire_problem,item_id")
+    assert len(lines) == 1 + 1_250
+    mended = answer.text.replace(",9\r\n", ",3\r\n")
+    form = {"rubric": "point", "anchor_set": "mended"}
+    both = {"file": ("grades", content), "corrections": ("problems.csv", mended)}
+    for expected in (True, False):
+        stored = client.post("/anchors", data=form, files=both)
+        assert (stored.status_code, stored.json()["changed"]) == (200, expected), stored.text
+    assert stored.json()["grades"] == 2_500
+    nothing = client.post("/anchors/problems", data={"rubric": "point"}, files=both)
+    assert nothing.text.splitlines() == [lines[0]]
+
+
+@pytest.mark.parametrize(
+    "corrections, problem",
+    [
+        (b"item_id,score\nq1,4\n", "which rows of the file are meant"),
+        (b"venire_row,score\n99,4\n", "is no row of the file"),
+        (b"venire_row,skore\n1,4\n", "is no column of the file"),
+        (b"venire_row,score\nx,4\n", "is no row's number"),
+    ],
+)
+def test_corrections_that_do_not_fit_are_explained(client, corrections, problem):
+    both = {"file": ("grades", bad_rows(4)), "corrections": ("problems.csv", corrections)}
+    form = {"rubric": "point", "anchor_set": "unmended"}
+    answer = client.post("/anchors", data=form, files=both)
+    assert (answer.status_code, answer.headers["content-type"]) == (422, PROBLEM)
+    assert problem in answer.json()["errors"][0]["problem"]
+
+
+def test_a_stored_mapping_is_remembered_for_its_columns_until_it_is_forgotten(post, client):
+    rows_ = [{**row, "stars": row["score"], "lang": "de"} for row in rows()]
+    for row in rows_:
+        del row["score"]
+    mapping = json.dumps({"columns": {"score": "stars", "stratum.language": "lang"}})
+    post(csv_file(rows_), anchor_set="remembered", mapping=mapping)
+    found = [m for m in client.get("/anchors/mappings").json()["items"] if "lang" in m["columns"]]
+    assert [one["mapping"]["columns"]["score"] for one in found] == ["stars"]
+    assert found[0]["kind"] == "pointwise"
+    assert client.delete(f"/anchors/mappings/{found[0]['id']}").status_code == 204
+    assert client.delete(f"/anchors/mappings/{found[0]['id']}").status_code == 404
+    assert client.delete("/anchors/mappings/nonsense").status_code == 404
+
+
+@pytest.mark.parametrize("kind", ["csv", "jsonl", "xlsx"])
+def test_a_template_is_downloaded_and_has_no_grades_yet(post, client, kind):
+    answer = client.get("/rubrics/point/anchor-template", params={"format": kind})
+    assert answer.status_code == 200
+    assert answer.headers["content-disposition"] == f'attachment; filename="point-anchors.{kind}"'
+    assert "no grades yet" in post(answer.content, 422, anchor_set="empty")["detail"]
+
+
+def test_a_template_of_no_rubric_or_no_kind_is_refused(client):
+    assert client.get("/rubrics/nothing/anchor-template").status_code == 404
+    assert client.get("/rubrics/point/anchor-template", params={"format": "doc"}).status_code == 422

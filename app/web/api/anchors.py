@@ -1,17 +1,22 @@
 """POST /anchors and GET /anchor-sets: what people said."""
 
+import asyncio
+import json
 from datetime import datetime
 from typing import Annotated, Any
 
-from fastapi import APIRouter, File, Form, Path, Query, UploadFile
+from fastapi import APIRouter, File, Form, Path, Query, Response, UploadFile
 from pydantic import Field
 
 from app.access.keys import Caller
 from app.anchoring.anchor_sets import AnchorGrade, difference
+from app.anchoring.corrections import Corrections, read_corrections
 from app.anchoring.ingest import AnchorUpload
 from app.domain.anchors import AnchorSetVersion
+from app.domain.ids import read_id, show_id
 from app.domain.projects import Scope
 from app.web.callers import needs
+from app.web.downloads import csv_download
 from app.web.errors import documented
 from app.web.fields import Answered, Body, Name, Text
 from app.web.paging import Page, Paging
@@ -51,6 +56,16 @@ MappingField = Annotated[
         "`last`: what to do when a row contradicts an earlier one. Columns of our names need no mapping; "
         "`stratum.*` is any group to report by.",
         examples=['{"columns": {"score": "rating", "stratum.language": "lang"}}'],
+    ),
+]
+
+
+CorrectionsFile = Annotated[
+    UploadFile | None,
+    File(
+        description="Rows in place of those of the file: what `POST /anchors/problems` answered, mended. "
+        "`venire_row` says which row of the file is meant; a row without any other cell is left out.",
+        examples=["venire_row,venire_problem,rating\n17,rating is outside the scale,4\n"],
     ),
 ]
 
@@ -166,6 +181,7 @@ async def post_anchors(
         Name, Form(description="Name of the set they belong to.", examples=["helpfulness-2026"])
     ],
     mapping: MappingField = None,
+    corrections: CorrectionsFile = None,
     dry_run: Annotated[bool, Form(description="Check the file and store nothing.", examples=[False])] = False,
     replace: Annotated[
         bool,
@@ -182,7 +198,8 @@ async def post_anchors(
 
     Anchors are human grades: a row whose `annotator_type`, `annotator` or `source` names a model is
     refused. The same file twice changes nothing; a grade that an annotator gave before is replaced. New
-    anchors schedule a calibration.
+    anchors schedule a calibration. Rows whose first cell begins with `#venire` are notes of a template and
+    not read. What is stored under a mapping is remembered for the page that uploads files with these columns.
     """
     upload = await services.anchors.upload(
         caller.project,
@@ -190,10 +207,104 @@ async def post_anchors(
         rubric=rubric,
         anchor_set=anchor_set,
         mapping=mapping,
+        corrections=await _corrections(corrections),
         replace=replace,
         dry_run=dry_run,
     )
     return AnchorsAccepted.of(upload)
+
+
+async def _corrections(file: UploadFile | None) -> Corrections | None:
+    return None if file is None else await asyncio.to_thread(read_corrections, file.file)
+
+
+@router.post(
+    "/anchors/problems",
+    summary="Every wrong row of a file of human grades",
+    response_class=Response,
+    responses={
+        200: {
+            "content": {"text/csv": {"example": "venire_row,venire_problem,item_id,score\n17,..."}},
+            "description": "The wrong rows: `venire_row` (from 1, the header not counted), `venire_problem`, "
+            "and the file's own columns as they stand. Only the header if nothing is wrong.",
+        },
+        **documented(400, 404, 413, 415, 422),
+    },
+)
+async def post_problems(
+    caller: Uploader,
+    services: Served,
+    file: AnchorsFile,
+    rubric: RubricField,
+    mapping: MappingField = None,
+    corrections: CorrectionsFile = None,
+) -> Response:
+    """All of them, where `POST /anchors` names the first 1,000; stores nothing.
+
+    Mend the cells and send the table back as `corrections` beside the same file. What is wrong with the file
+    as a whole, such as a column that is missing, is a 422 here too.
+    """
+    found = await services.anchors.problem_rows(
+        caller.project,
+        file=file.file,
+        rubric=rubric,
+        mapping=mapping,
+        corrections=await _corrections(corrections),
+    )
+    return csv_download(found, "problems.csv", {})
+
+
+class RememberedOut(Answered):
+    """A mapping that is remembered for files with certain columns."""
+
+    id: str = Field(description="Its id.", examples=["map_0c5m3v9k2hx7q"])
+    kind: str = Field(description="Kind of the rubric it was used under.", examples=["pointwise"])
+    columns: list[str] = Field(
+        description="Columns of the file, in the order of their names.", examples=[["q", "stars"]]
+    )
+    mapping: dict[str, Any] = Field(
+        description="The mapping, as `POST /anchors` takes it.",
+        examples=[{"columns": {"item_id": "q", "score": "stars"}}],
+    )
+    used_at: datetime = Field(description="When it was last used.", examples=["2026-11-22T10:00:00Z"])
+
+
+class Mappings(Answered):
+    """What is remembered."""
+
+    items: list[RememberedOut] = Field(description="The last used first.", examples=[[]])
+
+
+@router.get("/anchors/mappings", summary="Remembered mappings of columns", responses=documented(401))
+async def list_mappings(caller: Reader, services: Served) -> Mappings:
+    """How files of human grades were read when they were last stored, by their columns."""
+    return Mappings(
+        items=[
+            RememberedOut(
+                id=show_id("map", one.id),
+                kind=one.kind,
+                columns=list(one.columns),
+                mapping=json.loads(one.mapping),
+                used_at=one.used_at,
+            )
+            for one in await services.anchors.mappings(caller.project)
+        ]
+    )
+
+
+@router.delete(
+    "/anchors/mappings/{mapping_id}",
+    summary="Forget a mapping of columns",
+    status_code=204,
+    responses=documented(404, 422),
+)
+async def delete_mapping(
+    mapping_id: Annotated[str, Path(max_length=40, description="Its id.", examples=["map_0c5m3v9k2hx7q"])],
+    caller: Uploader,
+    services: Served,
+) -> None:
+    """The next file with these columns is guessed at anew."""
+    await services.anchors.forget_mapping(caller.project, read_id("map", mapping_id))
 
 
 @router.get("/anchor-sets", summary="The newest version of each anchor set", responses=documented(422))

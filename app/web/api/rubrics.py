@@ -2,14 +2,16 @@
 
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Path
+from fastapi import APIRouter, Path, Query
 from pydantic import Field, model_validator
 from starlette.responses import Response
 
 from app.access.keys import Caller
+from app.anchoring.template import MEDIA_TYPES, TemplateFormat, template
 from app.domain.projects import Scope
 from app.domain.rubrics import Criterion, Rubric, RubricKind, RubricVersion, Scale
 from app.web.callers import needs
+from app.web.downloads import attachment
 from app.web.errors import documented
 from app.web.fields import Answered, Body, Name, Text
 from app.web.paging import Page, Paging
@@ -226,6 +228,33 @@ async def list_rubrics(caller: Reader, services: Served, paging: Paging) -> Page
 async def get_rubric(name: RubricName, caller: Reader, services: Served) -> RubricOut:
     """Its content and its version."""
     return RubricOut.of(await services.rubrics.latest(caller.project, name))
+
+
+@router.get(
+    "/rubrics/{name}/anchor-template",
+    summary="A file to fill in with human grades",
+    response_class=Response,
+    responses={
+        200: {
+            "content": {media.partition(";")[0]: {} for media in MEDIA_TYPES.values()},
+            "description": "Columns for the rubric's criteria, a row that explains them, an example per "
+            "criterion. Rows whose first cell begins with `#venire` are not read when it is uploaded.",
+        },
+        **documented(404, 422),
+    },
+)
+async def get_template(
+    name: RubricName,
+    caller: Reader,
+    services: Served,
+    format: Annotated[
+        TemplateFormat, Query(description="csv, jsonl or xlsx.", examples=["csv"])
+    ] = TemplateFormat.CSV,
+) -> Response:
+    """Of its newest version."""
+    version = await services.rubrics.latest(caller.project, name)
+    headers = attachment(f"{name}-anchors.{format.value}")
+    return Response(template(version.rubric, format), 200, headers, MEDIA_TYPES[format])
 
 
 @router.get("/rubrics/{name}/versions", summary="Every version of a rubric", responses=documented(404, 422))

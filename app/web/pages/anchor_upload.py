@@ -5,8 +5,6 @@ of the project before "Store".
 """
 
 import asyncio
-import csv
-import io
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,19 +16,23 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from app.access.keys import Caller
+from app.anchoring.corrections import Corrections, read_corrections
 from app.anchoring.drafts import KEPT_FOR, Draft
 from app.anchoring.guess import guess_mapping
 from app.anchoring.ingest import AnchorUpload
 from app.anchoring.mapping import STRATUM, Uploaded, our_columns
 from app.anchoring.preview import Preview, preview
+from app.anchoring.rows import open_rows
+from app.anchoring.template import MEDIA_TYPES, TemplateFormat, template
 from app.domain.problems import BadInput, Problem
 from app.domain.projects import Scope
-from app.domain.rubrics import Rubric, RubricKind
+from app.domain.rubrics import Rubric, RubricKind, RubricVersion
 from app.web.callers import needs
+from app.web.downloads import attachment, csv_download
 from app.web.pages.addresses import url
 from app.web.pages.around import Wrong
 from app.web.pages.chosen import Option, choose
-from app.web.pages.page import HEADERS, show
+from app.web.pages.page import HEADERS, Link, show
 from app.web.pages.words import count, counted, sentence, size
 from app.web.services import Served, Services
 
@@ -38,8 +40,7 @@ router = APIRouter(include_in_schema=False)
 
 Uploader = Annotated[Caller, needs(Scope.ANCHORS)]
 
-_SHOWN = 100  # problems listed on the page; the download has the first thousand rows'
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+_SHOWN = 100  # problems listed on the page; the download has all
 
 MEANINGS = {
     "item_id": "your id of the prompt",
@@ -94,6 +95,7 @@ class ChoosePage:
     replace: bool
     wrong: tuple[str, ...]
     columns: tuple[tuple[str, str], ...]
+    templates: tuple[Link, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +110,11 @@ class ColumnField:
 
 @dataclass(frozen=True, slots=True)
 class PreviewPage:
-    """The second step. ``ready`` says in a sentence what storing will do; None while anything is wrong."""
+    """The second step. ``ready`` says in a sentence what storing will do; None while anything is wrong.
+
+    ``remembered`` says that the columns are read as in an earlier upload, ``corrected`` how many rows were
+    mended, ``correctable`` that single rows are wrong; ``not_taken`` is what was wrong with corrections.
+    """
 
     title: str
     token: str
@@ -119,6 +125,10 @@ class PreviewPage:
     anchor_set: str
     replace: bool
     expires: str
+    remembered: bool
+    corrected: str | None
+    correctable: bool
+    not_taken: tuple[str, ...]
     header: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     fields: tuple[ColumnField, ...]
@@ -164,12 +174,12 @@ async def take_file(
     if not anchor_set.strip() or "\x00" in anchor_set:
         wrong.append("Name the anchor set.")
     version = await services.rubrics.latest(caller.project, rubric)
-    mapping = ""
+    mapping, known = "", None
     if not wrong:
         try:
             found = await asyncio.to_thread(preview, file.file, Uploaded.ANCHORS, version.rubric.kind)
-            guessed = guess_mapping(found.columns, version.rubric)
-            mapping = json.dumps({"columns": dict(guessed.columns)}, ensure_ascii=False)
+            known = await services.anchors.remembered(caller.project, version, found.columns)
+            mapping = known or _guessed(found, version)
         except BadInput as bad:
             wrong = [sentence(bad.summary), *(sentence(_words(one)) for one in bad.problems[:10])]
     if wrong:
@@ -183,8 +193,27 @@ async def take_file(
         anchor_set=anchor_set.strip(),
         replace=replace,
         mapping=mapping,
+        remembered=known is not None,
     )
     return RedirectResponse(url("anchor-sets", "upload", draft.token), 303, HEADERS)
+
+
+def _guessed(found: Preview, version: RubricVersion) -> str:
+    guessed = guess_mapping(found.columns, version.rubric)
+    return json.dumps({"columns": dict(guessed.columns)}, ensure_ascii=False)
+
+
+@router.get("/ui/anchor-sets/upload/template")
+async def download_template(
+    caller: Uploader,
+    services: Served,
+    rubric: Annotated[str, Query(max_length=200)],
+    format: Annotated[TemplateFormat, Query()] = TemplateFormat.CSV,
+) -> Response:
+    """A file to fill in."""
+    version = await services.rubrics.latest(caller.project, rubric)
+    headers = {**HEADERS, **attachment(f"{rubric}-anchors.{format.value}")}
+    return Response(template(version.rubric, format), 200, headers, MEDIA_TYPES[format])
 
 
 @router.get("/ui/anchor-sets/upload/{token}")
@@ -196,12 +225,18 @@ async def show_preview(request: Request, token: str, caller: Uploader, services:
 
 @router.post("/ui/anchor-sets/upload/{token}")
 async def change_or_store(request: Request, token: str, caller: Uploader, services: Served) -> Response:
-    """Check again under another mapping, store the file, or throw it away."""
+    """Check again under another mapping or with other columns guessed, store the file, or throw it away."""
     draft = await asyncio.to_thread(services.drafts.get, caller.project, token)
     form = await request.form()
     if form.get("action") == "discard":
         await asyncio.to_thread(services.drafts.forget, draft)
         return RedirectResponse(url("anchor-sets"), 303, HEADERS)
+    if form.get("action") == "guess":
+        version = await services.rubrics.latest(caller.project, draft.rubric)
+        with services.drafts.open(draft) as file:
+            seen = await asyncio.to_thread(preview, file, Uploaded.ANCHORS, version.rubric.kind)
+        await asyncio.to_thread(services.drafts.change, draft, mapping=_guessed(seen, version))
+        return RedirectResponse(url("anchor-sets", "upload", token) + "#mapping-title", 303, HEADERS)
     draft = await asyncio.to_thread(services.drafts.change, draft, mapping=_mapping_of(form))
     if form.get("action") == "store":
         try:
@@ -216,28 +251,59 @@ async def change_or_store(request: Request, token: str, caller: Uploader, servic
     return RedirectResponse(url("anchor-sets", "upload", token) + "#result", 303, HEADERS)
 
 
+@router.post("/ui/anchor-sets/upload/{token}/corrections")
+async def take_corrections(
+    request: Request,
+    token: str,
+    caller: Uploader,
+    services: Served,
+    file: Annotated[UploadFile | None, File()] = None,
+    action: Annotated[str, Form(max_length=20)] = "",
+) -> Response:
+    """Put mended rows in place of those of the waiting file, or take all such rows back."""
+    draft = await asyncio.to_thread(services.drafts.get, caller.project, token)
+    try:
+        if action == "undo":
+            later = Corrections()
+        elif file is None or not file.size:
+            raise BadInput("The file is empty, or none was chosen.")
+        else:
+            later = await asyncio.to_thread(read_corrections, file.file)
+            if not later.rows:
+                raise BadInput("The file has no corrected rows.")
+            await _refuse_foreign(services, draft, later)
+    except BadInput as bad:
+        said = (sentence(bad.summary), *(sentence(_where(one)) for one in bad.problems[:10]))
+        page = await _preview_page(caller, services, draft, not_taken=said)
+        return show(request, "upload_preview.html", page, status=422)
+    await asyncio.to_thread(services.drafts.correct, draft, later)
+    return RedirectResponse(url("anchor-sets", "upload", token) + "#result", 303, HEADERS)
+
+
+async def _refuse_foreign(services: Services, draft: Draft, later: Corrections) -> None:
+    """Corrections that name rows or columns which the file has not would make it unreadable ever after."""
+
+    def read() -> None:
+        with services.drafts.open(draft) as file:
+            for _ in open_rows(file, corrections=later).batches:
+                pass
+
+    await asyncio.to_thread(read)
+
+
 @router.get("/ui/anchor-sets/upload/{token}/problems.csv")
 async def download_problems(token: str, caller: Uploader, services: Served) -> Response:
-    """Every problem that is kept, as a table to work through."""
+    """Every wrong row, to be mended and sent back."""
     draft = await asyncio.to_thread(services.drafts.get, caller.project, token)
-    problems: Sequence[Problem] = ()
-    try:
-        await _upload(caller, services, draft, dry_run=True)
-    except BadInput as bad:
-        problems = bad.problems
-    text = io.StringIO()
-    table = csv.writer(text)
-    table.writerow(("row", "column", "problem", "value"))
-    for one in problems:
-        table.writerow([_cell(value) for value in (one.row, one.column or one.path, one.problem, one.value)])
-    headers = {**HEADERS, "Content-Disposition": 'attachment; filename="problems.csv"'}
-    return Response(text.getvalue().encode("utf-8", "replace"), 200, headers, "text/csv; charset=utf-8")
-
-
-def _cell(value: object) -> str:
-    """A cell that no spreadsheet takes for a formula."""
-    text = "" if value is None else str(value)[:1_000]
-    return f"'{text}" if text.startswith(_FORMULA) else text
+    with services.drafts.open(draft) as file:
+        found = await services.anchors.problem_rows(
+            caller.project,
+            file=file,
+            rubric=draft.rubric,
+            mapping=draft.mapping or None,
+            corrections=await asyncio.to_thread(services.drafts.corrections, draft),
+        )
+    return csv_download(found, "problems.csv", HEADERS)
 
 
 async def _choose_page(
@@ -259,8 +325,17 @@ async def _choose_page(
         replace=replace,
         wrong=wrong,
         columns=tuple((name, MEANINGS[name]) for name in needed),
+        templates=() if version is None else template_links(version.rubric.name),
     )
     return show(request, "upload.html", page, status=422 if wrong else 200)
+
+
+def template_links(rubric: str) -> tuple[Link, ...]:
+    """A file to fill in, in every format."""
+    return tuple(
+        Link(one.value.upper(), url("anchor-sets", "upload", "template", rubric=rubric, format=one.value))
+        for one in TemplateFormat
+    )
 
 
 async def _upload(caller: Caller, services: Services, draft: Draft, *, dry_run: bool) -> AnchorUpload:
@@ -271,12 +346,15 @@ async def _upload(caller: Caller, services: Services, draft: Draft, *, dry_run: 
             rubric=draft.rubric,
             anchor_set=draft.anchor_set,
             mapping=draft.mapping or None,
+            corrections=await asyncio.to_thread(services.drafts.corrections, draft),
             replace=draft.replace,
             dry_run=dry_run,
         )
 
 
-async def _preview_page(caller: Caller, services: Services, draft: Draft) -> PreviewPage:
+async def _preview_page(
+    caller: Caller, services: Services, draft: Draft, not_taken: tuple[str, ...] = ()
+) -> PreviewPage:
     version = await services.rubrics.latest(caller.project, draft.rubric)
     mapping = _parts(draft.mapping)
     refused: BadInput | None = None
@@ -284,7 +362,10 @@ async def _preview_page(caller: Caller, services: Services, draft: Draft) -> Pre
     seen = Preview("unreadable", (), (), (), ())
     try:
         with services.drafts.open(draft) as file:
-            seen = await asyncio.to_thread(preview, file, Uploaded.ANCHORS, version.rubric.kind)
+            mended = await asyncio.to_thread(services.drafts.corrections, draft)
+            seen = await asyncio.to_thread(
+                preview, file, Uploaded.ANCHORS, version.rubric.kind, corrections=mended
+            )
         checked = await _upload(caller, services, draft, dry_run=True)
     except BadInput as bad:
         refused = bad
@@ -301,6 +382,12 @@ async def _preview_page(caller: Caller, services: Services, draft: Draft) -> Pre
         anchor_set=draft.anchor_set,
         replace=draft.replace,
         expires=counted(int(KEPT_FOR.total_seconds() // 3600), "hour"),
+        remembered=draft.remembered,
+        corrected=f"{counted(draft.corrected, 'row stands', 'rows stand')} corrected."
+        if draft.corrected
+        else None,
+        correctable=any(one.row is not None for one in problems),
+        not_taken=not_taken,
         header=seen.columns,
         rows=seen.rows,
         fields=tuple(one for one in fields if one.name in first),
@@ -440,6 +527,11 @@ def _wrong(one: Problem) -> Wrong:
         part for part in (f"row {one.row}" if one.row else "", one.column or "", one.path or "") if part
     )
     return Wrong(where, one.problem.replace(*_OF_SCRIPTS), "" if one.value is None else str(one.value)[:200])
+
+
+def _where(one: Problem) -> str:
+    row = f"row {one.row}: " if one.row else ""
+    return f"{row}{_words(one)}"
 
 
 def _words(one: Problem) -> str:

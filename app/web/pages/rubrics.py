@@ -12,8 +12,9 @@ from app.domain.projects import Scope
 from app.domain.rubrics import Criterion, RubricVersion
 from app.web.callers import needs
 from app.web.pages.addresses import url
+from app.web.pages.anchor_upload import template_links
 from app.web.pages.chosen import MOST_RUBRICS
-from app.web.pages.page import Link, show
+from app.web.pages.page import Link, may, show
 from app.web.services import Served
 
 router = APIRouter(include_in_schema=False)
@@ -73,6 +74,7 @@ class RubricPage:
     version: int
     newest: bool
     upload_href: str
+    templates: tuple[Link, ...]
     anchors_href: str
 
 
@@ -129,6 +131,7 @@ async def show_rubric(
         version=found.version,
         newest=found.version == versions[-1].version,
         upload_href=url("anchor-sets", "upload", rubric=name),
+        templates=template_links(name) if may(request, Scope.ANCHORS) else (),
         anchors_href=url("anchor-sets", rubric=name),
     )
     return show(request, "rubric.html", page)
