@@ -92,10 +92,10 @@ class Anchors:
     ) -> AnchorUpload:
         """Add a file of human grades to a set as its next version: all rows or none.
 
-        ``corrections`` stand in place of rows of the file. The same file and mapping twice changes nothing. A
-        grade that an annotator gave before is replaced; with ``replace`` the file becomes the whole set. A dry
-        run finds what is wrong with the file and stores nothing. A mapping under which a file is stored is
-        remembered for files with the same columns.
+        ``corrections`` stand in place of rows of the file. The same file and mapping twice changes nothing.
+        A grade that an annotator gave before is replaced; with ``replace`` the file becomes the whole set. A
+        dry run finds what is wrong with the file and stores nothing. A mapping under which a file is stored
+        is remembered for files with the same columns.
 
         Raises
         ------
