@@ -8,6 +8,7 @@ from typing import Any
 from app.calibration.design import build_design
 from app.calibration.fit import fit_calibration
 from app.calibration.judge_bias import judge_bias
+from app.calibration.judge_details import judge_details
 from app.calibration.model import describe
 from app.calibration.snapshot import frame_of, snapshot_of
 from app.domain.calibration import Calibration, RunStatus
@@ -45,7 +46,8 @@ def compute(evidence: Evidence, *, seed: int) -> Computed:
     fit = fit_calibration(design, seed=seed)
     frame = frame_of(design, fit).to_bytes() if fit.item is not None else None
     refusals = tuple(str(refusal) for refusal in fit.refusals)
-    model = describe(design, fit) | {"bias": judge_bias(design)}
+    bias = judge_bias(design)
+    model = describe(design, fit) | {"bias": bias, "judge_details": judge_details(design, fit, bias)}
     return Computed(snapshot_of(design), model, frame, refusals)
 
 

@@ -7,7 +7,6 @@ Units. Effects on scores are in points of the criterion's own scale (a range of 
 pairs in preference points (1 is from a tie to a sure win); positions of pairs are in probability.
 """
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,10 +14,11 @@ from numpy.typing import NDArray
 
 from app.calibration.bias_groups import by_stratum, by_system
 from app.calibration.design import Design, to_inner
+from app.calibration.judged import Judged, is_model, judged, judged_anchors, points
 from app.calibration.lineage import version_changes
 from app.calibration.told import Report, flag, nothing, tell
 from app.domain.calibration import EffectStatus
-from app.domain.judging import JudgeVersion, UnscoredReason
+from app.domain.judging import UnscoredReason
 from app.stats.agreement import agreement_among_people, agreement_with_people
 from app.stats.errors import InsufficientData, NotIdentified
 from app.stats.family_bias import own_family_effect
@@ -31,23 +31,11 @@ from app.stats.ordinal_check import GradesByBoth, OrdinalCheck, check_ordinal, n
 from app.stats.panel_dependence import effective_judges
 from app.stats.quality_held_fixed import HeldFixed, JudgedAnchors, hold_quality_fixed
 from app.stats.repeats import retest_reliability
-from app.storage.evidence import Evidence
 
 Floats = NDArray[np.float64]
-Bools = NDArray[np.bool_]
 
 PANEL = 3  # the panel whose effective size is told: one judge from each of three families
 _POINTS, _SHARE, _ODDS = "points", "probability", "log odds"
-
-
-@dataclass(frozen=True, slots=True)
-class _Judge:
-    """One judge's verdicts: rows of the evidence, and one value per unit with position removed."""
-
-    code: int
-    rows: NDArray[np.int64]
-    unit: NDArray[np.int64]
-    value: Floats
 
 
 def judge_bias(design: Design, *, level: float = 0.95) -> Report:
@@ -64,9 +52,9 @@ def judge_bias(design: Design, *, level: float = 0.95) -> Report:
     people = graded_units(
         grade=to_inner(evidence.criterion, evidence.h_value, design.signed), graded_unit=evidence.h_unit
     )
-    changes = version_changes(design, level, _points(design))
+    changes = version_changes(design, level, points(design))
     judges = [
-        _effects_of(design, _judge(design, code), people, changes[code], level)
+        _effects_of(design, judged(design, code), people, changes[code], level)
         for code in range(len(evidence.judges))
     ]
     return {
@@ -90,16 +78,9 @@ def judge_bias(design: Design, *, level: float = 0.95) -> Report:
     }
 
 
-def _judge(design: Design, code: int) -> _Judge:
-    cells = design.judge == code
-    return _Judge(
-        code, np.flatnonzero(design.evidence.v_judge == code), design.unit[cells], design.value[cells]
-    )
-
-
-def _effects_of(design: Design, judge: _Judge, people: GradedUnits, changes: Report, level: float) -> Report:
-    evidence, scale = design.evidence, _points(design)
-    anchors, graded = _anchors(design, judge, people)
+def _effects_of(design: Design, judge: Judged, people: GradedUnits, changes: Report, level: float) -> Report:
+    evidence, scale = design.evidence, points(design)
+    anchors, graded = judged_anchors(design, judge, people)
     fixed = _fixed(anchors)
     about: Any = {"unit": _POINTS, "scale": scale, "level": level}
     effects = {
@@ -155,38 +136,6 @@ def _effects_of(design: Design, judge: _Judge, people: GradedUnits, changes: Rep
     }
 
 
-def _points(design: Design) -> float:
-    """From the inner scale to points of the criterion's own."""
-    scale = design.evidence.criterion.scale
-    return 1.0 if design.signed else scale.high - scale.low
-
-
-def _anchors(design: Design, judge: _Judge, people: GradedUnits) -> tuple[JudgedAnchors, Bools]:
-    """The units that the judge and people graded; and which of the judge's units they are."""
-    evidence = design.evidence
-    place = np.clip(np.searchsorted(people.unit, judge.unit), 0, max(len(people.unit) - 1, 0))
-    graded = people.unit[place] == judge.unit if len(people.unit) else np.zeros(len(judge.unit), dtype=bool)
-    unit, row = judge.unit[graded], place[graded]
-    length, layout = np.log2(1 + evidence.length[unit]), np.log2(1 + evidence.marks[unit])
-    if design.signed:
-        length = length - np.log2(1 + evidence.other_length[unit])
-        layout = layout - np.log2(1 + evidence.other_marks[unit])
-    return (
-        JudgedAnchors(
-            judge=judge.value[graded],
-            human=people.mean[row],
-            grades=people.count[row],
-            within=people.within[row],
-            prompt=evidence.prompt[unit],
-            system=evidence.system[unit],
-            length=length,
-            other_system=evidence.other_system[unit] if design.signed else None,
-            layout=None if np.isnan(layout).all() else layout,
-        ),
-        graded,
-    )
-
-
 def _fixed(anchors: JudgedAnchors) -> HeldFixed | Exception:
     try:
         return hold_quality_fixed(anchors)
@@ -200,7 +149,7 @@ def _told(fixed: HeldFixed | Exception) -> HeldFixed:
     return fixed
 
 
-def _order(design: Design, judge: _Judge, level: float) -> Report:
+def _order(design: Design, judge: Judged, level: float) -> Report:
     """Position, with its randomisation test, and, for pairs, flips between the two orders."""
     evidence = design.evidence
     known = np.isfinite(evidence.v_value[judge.rows]) & (evidence.v_place[judge.rows] >= 0)
@@ -216,7 +165,7 @@ def _order(design: Design, judge: _Judge, level: float) -> Report:
                 value=value, place=place, seating=seating, prompt=prompt, level=level
             ),
             "points from the first to the last place",
-            _points(design),
+            points(design),
             no_effect=0.0,
         )
         if position["p_value"] is not None:
@@ -238,7 +187,7 @@ def _order(design: Design, judge: _Judge, level: float) -> Report:
     }
 
 
-def _own(design: Design, judge: _Judge, fixed: HeldFixed | Exception, what: str, level: float) -> Effect:
+def _own(design: Design, judge: Judged, fixed: HeldFixed | Exception, what: str, level: float) -> Effect:
     """The judge's own family, or its very model, against the systems of other families."""
     held = _told(fixed)
     evidence, effects = design.evidence, system_effects(held)
@@ -249,20 +198,14 @@ def _own(design: Design, judge: _Judge, fixed: HeldFixed | Exception, what: str,
         if all(family is None for family in families):
             raise NotIdentified("own family", "no system's family is known")
         return own_family_effect(effects, own=kin, prompts=held.prompts, level=level)
-    own = np.array([_is_model(evidence, code, mine) for code in effects.systems])
+    own = np.array([is_model(evidence, code, mine) for code in effects.systems])
     other = own | ~kin  # siblings are neither: the family's effect is theirs too
     return own_family_effect(
         effects.of(other), own=own[other], prompts=held.prompts, level=level, what="model"
     )
 
 
-def _is_model(evidence: Evidence, system: int, judge: JudgeVersion) -> bool:
-    """Whether the system is the judge's model: as it says itself, or by its name."""
-    model = evidence.system_models[system] or evidence.systems[system]
-    return model.casefold() in {name.casefold() for name in (judge.model, judge.name) if name}
-
-
-def _checks(design: Design, judge: _Judge, people: GradedUnits, level: float) -> Report:
+def _checks(design: Design, judge: Judged, people: GradedUnits, level: float) -> Report:
     """Severity and length by ordered categories, where grades crowd in few of them."""
     evidence = design.evidence
     if design.signed:
@@ -291,7 +234,7 @@ def _checks(design: Design, judge: _Judge, people: GradedUnits, level: float) ->
     return checks
 
 
-def _agreement(design: Design, judge: _Judge, level: float) -> Effect:
+def _agreement(design: Design, judge: Judged, level: float) -> Effect:
     """Single verdicts as they were given against single grades: an average over orders is no verdict."""
     evidence = design.evidence
     rows = judge.rows[np.isfinite(evidence.v_value[judge.rows])]
@@ -307,7 +250,7 @@ def _agreement(design: Design, judge: _Judge, level: float) -> Effect:
     )
 
 
-def _retest(design: Design, judge: _Judge, level: float) -> Effect:
+def _retest(design: Design, judge: Judged, level: float) -> Effect:
     evidence = design.evidence
     rows = judge.rows[np.isfinite(evidence.v_value[judge.rows])]
     unit = evidence.v_unit[rows].astype(np.int64)
@@ -319,7 +262,7 @@ def _retest(design: Design, judge: _Judge, level: float) -> Effect:
     )
 
 
-def _unscored_rate(design: Design, judge: _Judge, level: float) -> Effect:
+def _unscored_rate(design: Design, judge: Judged, level: float) -> Effect:
     evidence = design.evidence
     missing = (evidence.v_unscored[judge.rows] >= 0).astype(float)
     prompt = evidence.prompt[evidence.v_unit[judge.rows]]

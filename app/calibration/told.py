@@ -4,7 +4,7 @@ An effect is ``{status, estimate, interval, std_error, n, prompts, unit, why, no
 flagged}``. Without an estimate the numbers are None and ``why`` says what is missing.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict
 from typing import Any
 
@@ -54,24 +54,28 @@ def nothing(status: EffectStatus, why: str, n: int = 0) -> Report:
 
 
 def flag(judges: list[Report], level: float) -> Report:
-    """Adjust every p-value for all the others, by Benjamini and Hochberg, and flag what stands out.
+    """Adjust every p-value of the judges' biases for all the others; see `adjust`."""
+    return adjust((one for judge in judges for one in _effects(judge)), level)
+
+
+def adjust(effects: Iterable[Report], level: float) -> Report:
+    """Adjust p-values for each other, by Benjamini and Hochberg, and flag what stands out.
 
     Among the flagged effects at most 1 - ``level`` are expected to be there by chance alone. Changes the
     effects in place and returns how it was done.
     """
-    effects = [one for judge in judges for one in _tested(judge)]
-    adjusted = benjamini_hochberg(np.array([one["p_value"] for one in effects], dtype=np.float64))
-    for one, p in zip(effects, adjusted.tolist(), strict=True):
+    tested = [one for one in effects if one["p_value"] is not None]
+    adjusted = benjamini_hochberg(np.array([one["p_value"] for one in tested], dtype=np.float64))
+    for one, p in zip(tested, adjusted.tolist(), strict=True):
         one["p_adjusted"], one["flagged"] = p, p <= 1 - level + 1e-12
     return {
         "method": "benjamini-hochberg",
-        "effects": len(effects),
-        "flagged": sum(one["flagged"] for one in effects),
+        "effects": len(tested),
+        "flagged": sum(one["flagged"] for one in tested),
     }
 
 
-def _tested(judge: Report) -> Iterator[Report]:
-    tables = [judge["systems"], *judge["strata"].values()]
-    for one in (*judge["effects"].values(), *(row for table in tables for row in table)):
-        if one["p_value"] is not None:
-            yield one
+def _effects(judge: Report) -> Iterator[Report]:
+    yield from judge["effects"].values()
+    for table in (judge["systems"], *judge["strata"].values()):
+        yield from table

@@ -16,28 +16,76 @@ def add(commands: Commands, wiring: Wiring) -> None:
     parser.add_argument("judge", metavar="JUDGE", help="its name; venire judges list has them")
     about(parser, criterion=False)
     parser.add_argument("--groups", action="store_true", help="also per system and per stratum")
+    parser.add_argument(
+        "--details",
+        action="store_true",
+        help="also whether its scores mean what they say, what it adds to the panel, and examples",
+    )
     talks(parser, _bias)
 
 
 async def _bias(arguments: Namespace, service: Service, output: Output) -> int:
     path = f"/judges/{part(arguments.judge)}/bias"
     report = await service.get(path, rubric=arguments.rubric, criterion=arguments.criterion)
-    output.document(report)
+    names = [one["criterion"] for one in report["criteria"]] if arguments.details else []
+    details = {name: await _details(arguments, service, name) for name in names}
+    output.document(report | {"details": details} if arguments.details else report)
     output.say(*simulated_note(report["simulated"]))
     for criterion in report["criteria"]:
         _criterion(report, criterion, output, groups=arguments.groups)
+        if found := details.get(criterion["criterion"]):
+            _say_details(found, output)
     told = any(criterion["versions"] for criterion in report["criteria"])
     return OK if told else INCONCLUSIVE
 
 
+_KINDS = ("reliability", "residuals", "contribution", "examples")
+
+
+async def _details(arguments: Namespace, service: Service, criterion: str) -> dict[str, Any]:
+    path = f"/judges/{part(arguments.judge)}"
+    asked = {"rubric": arguments.rubric, "criterion": criterion}
+    return {kind: (await service.get(f"{path}/{kind}", **asked))["versions"] for kind in _KINDS}
+
+
+def _say_details(found: dict[str, Any], output: Output) -> None:
+    for k, scores in enumerate(found["reliability"]):
+        output.say("", f"  {scores['model']} ({scores['judge_version']})")
+        for title, told in (("calibrated", scores["calibrated"]), ("as given", scores["as_given"])):
+            rows = [
+                (
+                    f"{number(one['low'])} to {number(one['high'])}",
+                    number(one["people"]),
+                    interval(one["interval"]),
+                    f"{one['n']:,}",
+                )
+                for one in told["bins"]
+            ]
+            heads = (f"score, {title}", "people", "interval", "n")
+            output.table(Table("", heads, rows, frozenset({0, 1, 2, 3})))
+            output.say(f"  {told['slope']['sentence']}", f"  {told['gap']['sentence']}")
+        residuals = found["residuals"][k]["residuals"]
+        for by in dict.fromkeys(one["by"] for one in residuals):
+            mine = [one["effect"] for one in residuals if one["by"] == by]
+            output.table(effects_table(f"people less calibrated score, by {by}", mine))
+        output.say(f"  {found['contribution'][k]['effect']['sentence']}")
+        for one in found["examples"][k]["examples"]:
+            output.say(
+                f"  {one['effect'].replace('_', ' ')}: {one['item']}, {one['system']}: {one['sentence']}"
+            )
+
+
 def _criterion(report: dict[str, Any], criterion: dict[str, Any], output: Output, *, groups: bool) -> None:
     output.say("", f"{report['judge']} on {criterion['criterion']}")
-    if criterion["status"] != "calibrated":
+    if criterion["status"] in ("running", "not_calibrated"):
         waiting = (
             "a calibration is on its way" if criterion["status"] == "running" else "it is not calibrated"
         )
         output.say(f"  nothing can be told yet: {waiting}")
-    elif not criterion["versions"]:
+    elif criterion["status"] == "refused":
+        output.say("  the calibration was refused, so only what needs no calibrated scores is told:")
+        output.say(*(f"  - {why}" for why in criterion["refusals"]))
+    if criterion["calibration_id"] and not criterion["versions"]:
         output.say("  this judge has no verdicts in the newest calibration")
     for version in criterion["versions"]:
         output.say(f"  {version['model']} ({version['judge_version']}), {version['verdicts']:,} verdicts")

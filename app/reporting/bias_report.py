@@ -10,12 +10,10 @@ from app.domain.ids import show_id
 from app.domain.problems import NotFound
 from app.domain.rubrics import RubricVersion
 from app.reporting.bias_words import NO_EFFECT, check_sentence, group_sentence, sentence
-from app.storage.calibrations import list_calibrations
+from app.storage.calibrations import newest_told
 from app.storage.database import Database
 from app.storage.judge_versions import list_judge_versions
 from app.storage.rubrics import get_rubric
-
-_RUNS_LOOKED_AT = 10  # runs of one criterion, newest first, of which some may wait or have failed
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +80,9 @@ class JudgeVersionBias:
 class CriterionBias:
     """What the newest calibration of one criterion says of the judge.
 
-    ``versions`` is empty where the judge has no verdicts in it; ``status`` says why there is nothing:
-    calibrated, not_calibrated, or running. ``level`` is the coverage of every interval in it.
+    ``status``: calibrated; refused, with ``refusals`` saying why there are no calibrated scores (what needs
+    none is told all the same); running or not_calibrated, with nothing to tell. ``versions`` is empty where
+    the judge has no verdicts in it. ``level`` is the coverage of every interval in it.
     """
 
     criterion: str
@@ -95,6 +94,7 @@ class CriterionBias:
     people_agreement: ToldEffect | None
     versions: tuple[JudgeVersionBias, ...]
     multiplicity: Multiplicity | None = None
+    refusals: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,13 +145,8 @@ async def bias_report(
 async def _criterion(
     db: Database, project_id: int, judge: str, version: RubricVersion, name: str
 ) -> CriterionBias:
-    runs = await list_calibrations(
-        db, project_id, rubric=version.rubric.name, criterion=name, limit=_RUNS_LOOKED_AT
-    )
-    # A run that was refused for lack of anchors still tells what needs none: position, gaps, repeats.
-    calibration = next((run for run in runs.items if "bias" in run.model), None)
-    if calibration is None:
-        waiting = any(run.status in (RunStatus.QUEUED, RunStatus.RUNNING) for run in runs.items)
+    calibration, waiting = await newest_told(db, project_id, rubric=version.rubric.name, criterion=name)
+    if calibration is None or "bias" not in calibration.model:
         status = "running" if waiting else "not_calibrated"
         return CriterionBias(name, status, None, None, None, None, None, ())
     bias = calibration.model["bias"]
@@ -165,7 +160,7 @@ def _shown(
     panel = bias["panel"]
     return CriterionBias(
         criterion=name,
-        status="calibrated",
+        status="refused" if calibration.status is RunStatus.REFUSED else "calibrated",
         calibration_id=show_id("c", calibration.id),
         calibrated_at=calibration.finished_at,
         level=bias["level"],
@@ -175,7 +170,15 @@ def _shown(
         ),
         versions=tuple(_version(entry) for entry in mine),
         multiplicity=Multiplicity(**bias["multiplicity"]) if "multiplicity" in bias else None,
+        refusals=refusals_of(calibration),
     )
+
+
+def refusals_of(calibration: Calibration) -> tuple[str, ...]:
+    """Why a run was refused, in sentences without their codes; empty if it was not."""
+    if calibration.status is not RunStatus.REFUSED:
+        return ()
+    return tuple(why.partition(": ")[2] or why for why in calibration.refusals)
 
 
 def _version(entry: Mapping[str, Any]) -> JudgeVersionBias:

@@ -9,6 +9,7 @@ from app.domain.projects import Project
 from app.judges.roster import Roster, RosterEntry
 from app.storage.database import Database
 from app.storage.health import JudgeHealth, judge_health
+from app.storage.judge_versions import list_judge_versions
 
 __all__ = ["RECENT", "JudgeHealth", "JudgeReport", "RosterReport"]
 
@@ -44,6 +45,12 @@ class RosterReport:
         entries = {entry.config.name: entry for entry in self._roster.entries}
         names = sorted(entries.keys() | {one.judge.name for one in health})
         return tuple(_report(name, entries.get(name), health) for name in names)
+
+    async def knows(self, project: Project, name: str) -> bool:
+        """Whether a judge of that name is on the roster or in the project's verdicts."""
+        if any(entry.config.name == name for entry in self._roster.entries):
+            return True
+        return bool(await list_judge_versions(self._db, project.id, name=name))
 
 
 def _report(name: str, entry: RosterEntry | None, health: tuple[JudgeHealth, ...]) -> JudgeReport:

@@ -213,6 +213,30 @@ async def latest_calibration_id(db: Database, project_id: int, *, rubric: str, c
     return await db.read(lambda c: c.execute(query).scalar_one_or_none())
 
 
+async def newest_told(
+    db: Database, project_id: int, *, rubric: str, criterion: str
+) -> tuple[Calibration | None, bool]:
+    """The newest run of a criterion that ended with a model, refused ones too; and whether a run waits.
+
+    A run that was refused for lack of anchors still tells what needs none.
+    """
+    runs = calibrations.c
+    mine = (
+        runs.project_id == project_id,
+        runs.rubric_id == rubric_id(project_id, rubric),
+        runs.criterion == criterion,
+    )
+    told = runs.status.in_((RunStatus.DONE, RunStatus.REFUSED)) & (runs.model != "{}")
+    newest = _with_rubric.where(*mine, told).order_by(runs.id.desc()).limit(1)
+    waiting = select(runs.id).where(*mine, runs.status.in_((RunStatus.QUEUED, RunStatus.RUNNING))).limit(1)
+
+    def read(connection: Connection) -> tuple[Calibration | None, bool]:
+        found = _maybe(connection.execute(newest).one_or_none())
+        return found, connection.execute(waiting).scalar_one_or_none() is not None
+
+    return await db.read(read)
+
+
 async def get_frame(db: Database, project_id: int, calibration_id: int) -> bytes | None:
     """The per-unit arrays of a done calibration, as `finish_calibration` was given them."""
     query = select(calibration_frames.c.frame).where(

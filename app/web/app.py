@@ -18,6 +18,7 @@ from app.web.api import (
     comparisons,
     grade,
     health,
+    judge_details,
     judges,
     keys,
     label_plan,
@@ -50,14 +51,14 @@ ROUTERS: tuple[APIRouter, ...] = (
     comparisons.router,
     judges.router,
     bias.router,
+    judge_details.router,
     project.router,
     keys.router,
     label_plan.router,
     health.router,
 )
 
-UPLOADS = ("/anchors", "/verdicts", "/audits", "/ui/")  # paths that take files
-UPLOADS = ("/anchors", "/verdicts", "/batches", "/ui/")  # paths that take files
+UPLOADS = ("/anchors", "/verdicts", "/audits", "/batches", "/ui/")  # paths that take files
 
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
 

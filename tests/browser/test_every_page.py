@@ -25,6 +25,8 @@ PAGES = {
     "&candidate=helper-1&margin=0.1&by=stratum.language",
     "judges": "/ui/judges?rubric=support&criterion=helpfulness",
     "judge": "/ui/judges/azure-4?rubric=support",
+    "judges of a refused calibration": "/ui/judges?rubric=support&criterion=tone",
+    "judge without a report": "/ui/judges/alder-1?rubric=support",
     "judge of pairs": "/ui/judges/basalt%2Flarge?rubric=duel",
     "anchor sets": "/ui/anchor-sets",
     "anchor set": "/ui/anchor-sets/support-people",
@@ -52,6 +54,14 @@ PAGES = {
     "nothing there": "/ui/nothing",
 }
 LOOKS = ((360, "light"), (1280, "dark"), (2560, "light"))
+EVERY_LOOK = tuple((width, scheme) for width in (360, 1280, 2560) for scheme in ("light", "dark"))
+IN_EVERY_LOOK = (
+    "judges",
+    "judges of a refused calibration",
+    "judge",
+    "judge of pairs",
+    "judge without a report",
+)
 # Of axe's rules these depend on how a page looks (colours by scheme, the rest by width), the others on
 # what it is made of, which is the same everywhere.
 _BY_LOOK = ["color-contrast", "link-in-text-block", "target-size", "scrollable-region-focusable"]
@@ -76,7 +86,7 @@ def test_a_page_is_accessible_fits_its_window_and_asks_nobody_else(
     if response.ok:
         wrong += watched.complaints
     page.evaluate(axe)
-    for width, scheme in LOOKS:
+    for width, scheme in EVERY_LOOK if name in IN_EVERY_LOOK else LOOKS:
         wrong += violations_at(page, width, scheme)
         screenshot(page, name, width, scheme)
     wrong += [f"asked {url}" for url in watched.requests if not url.startswith((project.url, "data:"))]
@@ -110,7 +120,9 @@ def _violations(page: Page, options: dict[str, Any]) -> list[str]:
     ]
 
 
-@pytest.mark.parametrize("name", ["overview", "quality", "judge", "upload", "calibration", "grade of a pair"])
+@pytest.mark.parametrize(
+    "name", ["overview", "quality", "judges", "judge", "upload", "calibration", "grade of a pair"]
+)
 def test_a_page_says_the_same_without_scripts(
     project: Project, open_page: Callable[..., Watched], name: str
 ) -> None:

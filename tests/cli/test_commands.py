@@ -159,6 +159,18 @@ def test_a_comparison_under_an_older_rubric_decides_nothing(url, tmp_path):
     assert (said(done)["status"], done.returncode) == ("stale", 3)
 
 
+def test_the_details_of_a_judge_are_told_with_its_biases(calibrated):
+    done = venire("bias", "gpt-x", "--rubric", "help", "--details", url=calibrated)
+    assert done.returncode == 0, done.stderr
+    assert "score, calibrated" in done.stdout
+    assert "people less calibrated score, by system" in done.stdout
+    assert "severity: " in done.stdout
+    told = said(venire("bias", "gpt-x", "--rubric", "help", "--details", "--json", url=calibrated))
+    assert {kind for found in told["details"].values() for kind in found} == {
+        *("reliability", "residuals", "contribution", "examples")
+    }
+
+
 def test_the_bias_of_a_judge_is_told_in_sentences(calibrated):
     done = venire("bias", "gpt-x", "--rubric", "help", "--groups", url=calibrated)
     assert done.returncode == 0, done.stderr

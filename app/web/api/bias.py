@@ -19,7 +19,7 @@ router = APIRouter(tags=["judges"])
 
 Reader = Annotated[Caller, needs(Scope.READ)]
 
-_EFFECT = {
+EFFECT = {
     "name": "severity",
     "estimate": 0.31,
     "interval": [0.22, 0.4],
@@ -122,7 +122,7 @@ class VersionOut(Answered):
     unscored: dict[str, int] = Field(
         description="Verdicts that are missing, by reason.", examples=[{"timeout": 12}]
     )
-    effects: list[EffectOut] = Field(description="The biases.", examples=[[_EFFECT]])
+    effects: list[EffectOut] = Field(description="The biases.", examples=[[EFFECT]])
     checks: list[EffectOut] = Field(
         description="Severity and length once more by an ordinal mixed model with thresholds of the judge's "
         "own, in log odds; only where grades crowd in few categories (two with less than 5%, or more than "
@@ -132,11 +132,11 @@ class VersionOut(Answered):
     systems: list[EffectOut] = Field(
         description="What the judge adds to each system at equal human grade, compared with what it adds to "
         "the rest; corrected for the noise of people's grades.",
-        examples=[[{**_EFFECT, "name": "bot-v7"}]],
+        examples=[[{**EFFECT, "name": "bot-v7"}]],
     )
     strata: dict[str, list[EffectOut]] = Field(
         description="The same per value of each stratum.",
-        examples=[{"language": [{**_EFFECT, "name": "de"}]}],
+        examples=[{"language": [{**EFFECT, "name": "de"}]}],
     )
 
 
@@ -145,9 +145,11 @@ class CriterionOut(Answered):
 
     criterion: str = Field(description="The criterion.", examples=["helpfulness"])
     status: str = Field(
-        description="calibrated, running (a calibration is on its way) or not_calibrated.",
+        description="calibrated; refused (no calibrated scores, but biases that need none are told); running "
+        "(a calibration is on its way) or not_calibrated.",
         examples=["calibrated"],
     )
+    refusals: list[str] = Field(description="Why the calibration was refused; else empty.", examples=[[]])
     calibration_id: str | None = Field(description="The calibration read.", examples=["c_0c5m2v8g0xkq4"])
     calibrated_at: datetime | None = Field(
         description="When it was finished.", examples=["2026-11-22T10:00:00Z"]
@@ -155,7 +157,7 @@ class CriterionOut(Answered):
     level: float | None = Field(description="Coverage of every interval here.", examples=[0.95])
     panel: EffectOut | None = Field(
         description="How many independent judges a panel of three is worth.",
-        examples=[{**_EFFECT, "name": "n_eff", "unit": "judges", "estimate": 1.9}],
+        examples=[{**EFFECT, "name": "n_eff", "unit": "judges", "estimate": 1.9}],
     )
     multiplicity: MultiplicityOut | None = Field(
         description="How the p-values of this criterion's report were adjusted for each other.",
@@ -163,7 +165,7 @@ class CriterionOut(Answered):
     )
     people_agreement: EffectOut | None = Field(
         description="How far single people agree with each other.",
-        examples=[{**_EFFECT, "name": "people_agreement", "unit": "alpha", "estimate": 0.62}],
+        examples=[{**EFFECT, "name": "people_agreement", "unit": "alpha", "estimate": 0.62}],
     )
     versions: list[VersionOut] = Field(
         description="Versions of the judge with verdicts in this calibration; empty if it has none.",
@@ -216,10 +218,11 @@ def _criterion(told: CriterionBias) -> CriterionOut:
     return CriterionOut(
         criterion=told.criterion,
         status=told.status,
+        refusals=list(told.refusals),
         calibration_id=told.calibration_id,
         calibrated_at=told.calibrated_at,
         level=told.level,
-        panel=_effect(told.panel) if told.panel else None,
+        panel=shown_effect(told.panel) if told.panel else None,
         multiplicity=None
         if told.multiplicity is None
         else MultiplicityOut(
@@ -227,7 +230,7 @@ def _criterion(told: CriterionBias) -> CriterionOut:
             effects=told.multiplicity.effects,
             flagged=told.multiplicity.flagged,
         ),
-        people_agreement=_effect(told.people_agreement) if told.people_agreement else None,
+        people_agreement=shown_effect(told.people_agreement) if told.people_agreement else None,
         versions=[_version(version) for version in told.versions],
     )
 
@@ -242,14 +245,15 @@ def _version(told: JudgeVersionBias) -> VersionOut:
         simulated=told.simulated,
         verdicts=told.verdicts,
         unscored=dict(told.unscored),
-        effects=[_effect(effect) for effect in told.effects],
-        checks=[_effect(effect) for effect in told.checks],
-        systems=[_effect(effect) for effect in told.systems],
-        strata={name: [_effect(effect) for effect in table] for name, table in told.strata.items()},
+        effects=[shown_effect(effect) for effect in told.effects],
+        checks=[shown_effect(effect) for effect in told.checks],
+        systems=[shown_effect(effect) for effect in told.systems],
+        strata={name: [shown_effect(effect) for effect in table] for name, table in told.strata.items()},
     )
 
 
-def _effect(told: ToldEffect) -> EffectOut:
+def shown_effect(told: ToldEffect) -> EffectOut:
+    """The effect as it is answered."""
     return EffectOut(
         name=told.name,
         estimate=told.estimate,

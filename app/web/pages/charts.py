@@ -95,6 +95,53 @@ def effect_chart(
     return _svg(48.0, "".join(parts))
 
 
+@dataclass(frozen=True, slots=True)
+class Dot:
+    """A point of a diagram; without an interval it is drawn as a ring."""
+
+    x: float
+    y: float
+    interval: tuple[float, float] | None
+
+
+def diagonal_chart(dots: tuple[Dot, ...], scale: tuple[float, float]) -> Markup:
+    """Points with vertical intervals beside the line y = x, on one scale both ways; empty without points."""
+    if not dots:
+        return Markup("")
+    ends = [end for dot in dots for end in (dot.x, dot.y, *(dot.interval or ()))]
+    axis = axis_over([*ends, *scale])
+    left, top, side = 34.0, 8.0, 240.0
+
+    def at(value: float) -> float:
+        return (value - axis.low) / (axis.high - axis.low) * side
+
+    def x(value: float) -> float:
+        return left + at(value)
+
+    def y(value: float) -> float:
+        return top + side - at(value)
+
+    parts = [
+        f'<line class="zero" x1="{x(axis.low):.1f}" y1="{y(axis.low):.1f}" x2="{x(axis.high):.1f}" '
+        f'y2="{y(axis.high):.1f}"/>',
+        f'<path class="axis" fill="none" d="M{left:g} {top:g}V{top + side:g}H{left + side:g}"/>',
+    ]
+    for tick in axis.ticks:
+        label = f"{tick:g}".replace("-", "\u2212")
+        parts.append(
+            f'<text x="{x(tick):.1f}" y="{top + side + 16:g}" text-anchor="middle">{label}</text>'
+            f'<text x="{left - 6:g}" y="{y(tick) + 4:.1f}" text-anchor="end">{label}</text>'
+        )
+    for dot in dots:
+        if dot.interval is not None:
+            low, high = (y(end) for end in dot.interval)
+            across = f'x1="{x(dot.x):.1f}" x2="{x(dot.x):.1f}"'
+            parts.append(f'<line class="interval" {across} y1="{low:.1f}" y2="{high:.1f}"/>')
+        kind = "estimate" if dot.interval is not None else "raw"
+        parts.append(f'<circle class="{kind}" cx="{x(dot.x):.1f}" cy="{y(dot.y):.1f}" r="4.5"/>')
+    return _svg(top + side + 22, "".join(parts), width=left + side + 14)
+
+
 def share_bar(share: float) -> Markup:
     """A share of a whole as a bar from 0 to 1; one that counts against is drawn hollow."""
     length = min(abs(share), 1.0) * 100
@@ -122,7 +169,7 @@ def axis_mark(axis: Axis) -> Markup:
     return _svg(24.0, "".join(parts))
 
 
-def _svg(height: float, inside: str) -> Markup:
-    box = f'viewBox="0 0 {_WIDTH:g} {height:g}"'
+def _svg(height: float, inside: str, width: float = _WIDTH) -> Markup:
+    box = f'viewBox="0 0 {width:g} {height:g}"'
     # Only numbers of ours are inside, so nothing needs escaping.
     return Markup(f'<svg class="chart" {box} aria-hidden="true" focusable="false">{inside}</svg>')

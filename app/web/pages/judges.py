@@ -1,8 +1,6 @@
-"""The judges at a glance, and the report on one."""
+"""The judges at a glance: how each is doing, and every bias of all of them side by side."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from math import isfinite
 from typing import Annotated
 from urllib.parse import unquote
 
@@ -12,24 +10,25 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from app.access.keys import Caller
-from app.domain.problems import NotFound
 from app.domain.projects import Scope
-from app.reporting.bias_report import (
-    BiasReport,
-    CriterionBias,
-    JudgeVersionBias,
-    Multiplicity,
-    ToldEffect,
-    bias_report,
-)
+from app.reporting.bias_report import ToldEffect
 from app.reporting.bias_words import TITLES
 from app.reporting.roster_bias import Glance, roster_glance
 from app.reporting.roster_report import JudgeHealth, JudgeReport
 from app.web.callers import needs
 from app.web.pages.addresses import url
-from app.web.pages.charts import Axis, axis_mark, axis_over, effect_chart, interval_mark
+from app.web.pages.charts import axis_mark, interval_mark, share_bar
 from app.web.pages.chosen import Option, choose
-from app.web.pages.page import Link, show
+from app.web.pages.effects import (
+    EFFECT_COLUMNS,
+    EFFECT_MARKS,
+    UNITS,
+    digits_of,
+    effect_row,
+    shared_axis,
+)
+from app.web.pages.page import show
+from app.web.pages.tables import Cell, DataTable, FileKind, Files, TableName, as_file, files
 from app.web.pages.words import (
     NONE,
     Mark,
@@ -38,10 +37,8 @@ from app.web.pages.words import (
     duration,
     interval,
     level_name,
-    moment,
     money,
     number,
-    p_value,
     percent,
     sentence,
 )
@@ -51,28 +48,34 @@ router = APIRouter(include_in_schema=False)
 
 Reader = Annotated[Caller, needs(Scope.READ)]
 
-EFFECT_MARKS = {
-    "identified": Mark("identified", "good", "the data can tell it"),
-    "not_identified": Mark("not identified", "unsure", "these data cannot tell it from something else"),
-    "insufficient_data": Mark("too little data", "unsure", "more grades are needed"),
-}
-UNITS = {
-    "alpha": "alpha, 1 is perfect",
-    "slope": "slope, 1 is even",
-    "reliability": "share that repeats",
-    "probability": "probability",
+MOST_JUDGES = 24  # on one page: every bias has a row for each
+_TITLES = {"adds": "What it adds to the panel"} | TITLES
+_MEANINGS = {
+    "adds": "how much more of people's grades a panel explains with the judge than without it, held out",
+    "severity": "people less judge on the same answers; above 0 is harsher than people",
+    "discrimination": "the judge's rise where people's grades rise by 1; below 1 it pulls grades together",
+    "position": "what the place an answer is shown in does",
+    "order_flips": "pairs whose verdict turns round when the answers change places",
+    "length": "what twice the length does at equal human grade",
+    "layout": "what twice the headings, list items, bold and code do at equal human grade and length",
+    "own_family": "favour for systems of its own family at equal human grade",
+    "own_model": "favour for its own model at equal human grade",
+    "version_level": "drift: this version's scores less those of the one before, on the same answers",
+    "version_agreement": "drift: agreement with people now less that of the version before",
+    "agreement": "with single people: 0 is chance, 1 is always",
+    "test_retest": "what repeats of what varies, when the same is asked again",
+    "unscored_rate": "what it gave no verdict on",
 }
 
 
 @dataclass(frozen=True, slots=True)
 class RosterLine:
-    """One judge. ``picture`` shows its severity on the axis of the table's head."""
+    """One judge: who it is, and how its calls of the last day went."""
 
     name: str
     href: str
     family: str
     place: Mark
-    provider: str
     model: str
     version: str
     verdicts: str
@@ -81,118 +84,64 @@ class RosterLine:
     latency: str
     slow: str
     cost: str
-    severity: str
-    severity_interval: str
+    cost_each: str
+    weight: str
+    weight_bar: Markup | None
     agreement: str
+    retest: str
+
+
+@dataclass(frozen=True, slots=True)
+class MultipleRow:
+    """One judge in one bias's table; ``mark`` stands for the numbers where they cannot be told."""
+
+    name: str
+    href: str
     picture: Markup
+    estimate: str
+    interval: str
+    n: str
+    mark: Mark | None
+    why: str
+    flagged: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Multiple:
+    """One bias of every judge on one axis."""
+
+    name: str
+    title: str
+    meaning: str
+    unit: str
+    axis: Markup
+    rows: tuple[MultipleRow, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class RosterPage:
-    """All judges; ``about`` names the criterion whose severities are shown, None without a calibration."""
+    """All judges; ``about`` names the criterion of the biases, None without a calibration.
+
+    ``untold``: biases that no judge's data tell, with the reason. ``notice`` says why there are no biases or
+    only some, and what to do.
+    """
 
     title: str
     criteria: tuple[Option, ...]
     about: str | None
-    unit: str
-    axis: Markup
+    level: str
     lines: tuple[RosterLine, ...]
-    families: int
+    judges: str
+    families: str
     effective: str | None
     calibration_href: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class EffectView:
-    """One bias: a picture, a number with its interval and n, and what it means.
-
-    ``flagged``: it stands out among all effects of the report; ``test``: its p-values, None if it has none.
-    """
-
-    title: str
-    estimate: str
-    interval: str
-    unit: str
-    n: str
-    mark: Mark
-    identified: bool
-    sentence: str
-    picture: Markup
-    flagged: bool
-    test: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class GroupTable:
-    """How a judge treats systems, or the values of one stratum, beyond how it treats all."""
-
-    caption: str
-    what: str
-    axis: Markup
-    rows: tuple[EffectView, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class VersionView:
-    """One version of the judge under one criterion."""
-
-    version: str
-    family: str
-    model: str
-    params: str
-    prompt_version: str
-    simulated: bool
-    verdicts: str
-    unscored: tuple[str, ...]
-    effects: tuple[EffectView, ...]
-    checks: tuple[EffectView, ...]
-    tables: tuple[GroupTable, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class CriterionView:
-    """One criterion. ``missing`` says why there is nothing, and what to do about it."""
-
-    criterion: str
-    calibrated: str
-    calibration_href: str | None
-    level: str
-    versions: tuple[VersionView, ...]
-    panel: EffectView | None
-    people: EffectView | None
-    multiplicity: str | None
-    missing: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class VersionLine:
-    """One version on record, whatever it judged."""
-
-    version: str
-    model: str
-    params: str
-    prompt_version: str
-    current: bool
-    first_seen: str
-    verdicts: str
-    unscored: str
-    calls: str
-    latency: str
-    cost: str
-
-
-@dataclass(frozen=True, slots=True)
-class JudgePage:
-    """The report on one judge under one rubric."""
-
-    title: str
-    family: str
-    place: Mark
-    simulated: bool
-    rubrics: tuple[Link, ...]
-    rubric: str | None
-    criteria: tuple[CriterionView, ...]
-    versions: tuple[VersionLine, ...]
+    multiples: tuple[Multiple, ...]
+    untold: tuple[tuple[str, str], ...]
+    notice: tuple[str, ...]
+    upload_href: str
+    files: dict[str, Files]
+    before_href: str | None
+    after_href: str | None
 
 
 @router.get("/ui/judges")
@@ -203,93 +152,53 @@ async def show_roster(
     rubric: Annotated[str | None, Query(max_length=200)] = None,
     criterion: Annotated[str | None, Query(max_length=200)] = None,
     of: Annotated[str | None, Query(max_length=1000)] = None,
+    start: Annotated[int, Query(ge=0, le=1_000_000)] = 0,
+    table: TableName = None,
+    kind: FileKind = "csv",
 ) -> Response:
     """Every judge on the roster or on record."""
     if of:
         rubric, _, criterion = (unquote(part) for part in of.partition("/"))
     chosen = await choose(services, caller, rubric, criterion)
-    judges = await services.roster_report.judges(caller.project)
-    glance = Glance(None, None, None, {}, None)
-    if chosen.version is not None and chosen.criterion is not None:
-        glance = await roster_glance(
-            services.database, caller.project.id, chosen.version.rubric.name, chosen.criterion.name
-        )
-    told = glance.calibration_id is not None and chosen.version is not None and chosen.criterion is not None
-    axis = _severity_axis(glance)
+    everyone = await services.roster_report.judges(caller.project)
+    glance = Glance("not_calibrated")
+    under = None if chosen.version is None else chosen.version.rubric.name
+    if under is not None and chosen.criterion is not None:
+        glance = await roster_glance(services.database, caller.project.id, under, chosen.criterion.name)
+    tables = (_roster_table(everyone, glance), _bias_table(everyone, glance))
+    if table is not None:
+        return as_file(tables, table, kind)
+    judges = everyone[start : start + MOST_JUDGES]
+    about = f"{under}: {chosen.criterion.name}" if chosen.criterion else None
+    multiples = _multiples(judges, glance, under)
+    asked = {"rubric": under, "criterion": chosen.criterion.name if chosen.criterion else None}
     page = RosterPage(
         title="Judges",
         criteria=chosen.options(),
-        about=f"{chosen.version.rubric.name}: {chosen.criterion.name}"
-        if told and chosen.version and chosen.criterion
-        else None,
-        unit="points; above 0 is harsher than people",
-        axis=axis_mark(axis),
-        lines=tuple(
-            _roster_line(one, glance, axis, chosen.version.rubric.name if chosen.version else None)
-            for one in judges
-        ),
-        families=len({one.family for one in judges}),
+        about=about if glance.judges else None,
+        level=level_name(glance.level or 0.95),
+        lines=tuple(_roster_line(one, glance, under) for one in judges),
+        judges=counted(len(everyone), "judge"),
+        families=counted(len({one.family for one in everyone}), "family", "families"),
         effective=number(glance.effective_judges, 1) if glance.effective_judges is not None else None,
         calibration_href=None
         if glance.calibration_id is None
         else url("calibrations", glance.calibration_id),
+        multiples=tuple(one for one in multiples if any(row.mark is None for row in one.rows)),
+        untold=tuple((one.title, one.rows[0].why) for one in multiples if all(row.mark for row in one.rows)),
+        notice=_notice(glance, about),
+        upload_href=url("anchor-sets", "upload", rubric=under),
+        files=files(request, tables),
+        before_href=url("judges", **asked, start=max(start - MOST_JUDGES, 0)) if start else None,
+        after_href=url("judges", **asked, start=start + MOST_JUDGES)
+        if start + MOST_JUDGES < len(everyone)
+        else None,
     )
     return show(request, "judges.html", page)
 
 
-@router.get("/ui/judges/{name:path}")
-async def show_judge(
-    request: Request,
-    name: str,
-    caller: Reader,
-    services: Served,
-    rubric: Annotated[str | None, Query(max_length=200)] = None,
-) -> Response:
-    """The report on one judge."""
-    judges = await services.roster_report.judges(caller.project)
-    judge = next((one for one in judges if one.name == name), None)
-    if judge is None:
-        raise NotFound("judge", name)
-    chosen = await choose(services, caller, rubric, None)
-    reports: list[BiasReport] = []
-    wanted = [chosen.version] if rubric and chosen.version else list(chosen.rubrics)
-    for version in wanted:  # without a choice: the first rubric that tells something of this judge
-        report = await bias_report(services.database, caller.project.id, name, rubric=version.rubric.name)
-        reports = [report]
-        if any(one.versions for one in report.criteria):
-            break
-    report_shown = reports[0] if reports else None
-    refused: dict[str, tuple[str, ...]] = {}
-    for one in () if report_shown is None else report_shown.criteria:
-        if report_shown is not None and not one.versions and one.status != "running":
-            refused[one.criterion] = await services.quality.refusals(
-                caller.project.id, report_shown.rubric, one.criterion
-            )
-    base = url("judges", name)
-    page = JudgePage(
-        title=name,
-        family=judge.family,
-        place=_place(judge),
-        simulated=any(one.judge.simulated for one in judge.health)
-        or bool(judge.current and judge.current.simulated),
-        rubrics=tuple(
-            Link(
-                one.rubric.name,
-                f"{base}{url(rubric=one.rubric.name)[3:]}",
-                report_shown is not None and one.rubric.name == report_shown.rubric,
-            )
-            for one in chosen.rubrics
-        ),
-        rubric=None if report_shown is None else report_shown.rubric,
-        criteria=()
-        if report_shown is None
-        else tuple(_criterion(one, refused.get(one.criterion, ())) for one in report_shown.criteria),
-        versions=tuple(_version_line(one, judge) for one in reversed(judge.health)),
-    )
-    return show(request, "judge.html", page)
-
-
-def _place(judge: JudgeReport) -> Mark:
+def place_of(judge: JudgeReport) -> Mark:
+    """Whether the judge sits on panels."""
     if judge.current is not None:
         return Mark("on the roster", "good", "may be drawn for panels")
     if judge.entry is not None:
@@ -297,157 +206,135 @@ def _place(judge: JudgeReport) -> Mark:
     return Mark("recorded", "", "known from imports or a former roster; not drawn for panels")
 
 
-def _roster_line(judge: JudgeReport, glance: Glance, axis: Axis, rubric: str | None) -> RosterLine:
+def _notice(glance: Glance, about: str | None) -> tuple[str, ...]:
+    if about is None:
+        return ("There is no rubric yet, so no judge can have a bias under one.",)
+    return {
+        "calibrated": (),
+        "refused": (
+            "The calibration was refused; told is what needs no human grades.",
+            *map(sentence, glance.refusals),
+        ),
+        "running": (f"A calibration of {about} is on its way; reload in a moment.",),
+        "not_calibrated": (
+            f"{about} has not been calibrated, so no bias is known. Upload human grades of answers that "
+            "these judges have judged; a calibration is then scheduled by itself.",
+        ),
+    }[glance.status]
+
+
+def _told(judge: JudgeReport, glance: Glance) -> dict[str, ToldEffect]:
+    """Of the version that sits now, else of the newest that the calibration has."""
+    digests = [one.judge.digest() for one in reversed(judge.health)]
+    if judge.current is not None:
+        digests.insert(0, judge.current.digest())
+    found = (glance.judges.get((judge.name, digest)) for digest in digests)
+    return dict(next((one for one in found if one), {}))
+
+
+def _multiples(judges: tuple[JudgeReport, ...], glance: Glance, rubric: str | None) -> list[Multiple]:
+    told = [(one, _told(one, glance)) for one in judges]
+    found = []
+    for name, title in _TITLES.items():
+        having = [(judge, effects[name]) for judge, effects in told if name in effects]
+        if not having:
+            continue
+        axis = shared_axis([effect for _, effect in having])
+        unit = next((effect.unit for _, effect in having if effect.unit), None)
+        rows = []
+        for judge, effect in having:
+            known = effect.estimate is not None
+            digits, signed = digits_of(effect), effect.no_effect == 0.0
+            rows.append(
+                MultipleRow(
+                    name=judge.name,
+                    href=url("judges", judge.name, rubric=rubric),
+                    picture=interval_mark(
+                        axis, estimate=effect.estimate, interval=effect.interval, zero=effect.no_effect
+                    )
+                    if known
+                    else Markup(""),
+                    estimate=number(effect.estimate, digits, sign=signed),
+                    interval=interval(effect.interval, digits, sign=signed),
+                    n=count(effect.n),
+                    mark=None if known else EFFECT_MARKS[effect.status],
+                    why=effect.sentence,
+                    flagged=bool(effect.flagged),
+                )
+            )
+        found.append(
+            Multiple(
+                name, title, _MEANINGS[name], UNITS.get(unit or "", unit or ""), axis_mark(axis), tuple(rows)
+            )
+        )
+    return found
+
+
+def _health_of(judge: JudgeReport) -> JudgeHealth | None:
+    """Of the version that sits now, else of the newest."""
     latest = judge.health[-1] if judge.health else None
-    now = next((one for one in judge.health if one.judge == judge.current), latest)
-    version = judge.current or (latest.judge if latest else None)
-    told = {} if version is None else glance.judges.get((judge.name, version.digest()), {})
-    if not told and latest is not None:
-        told = glance.judges.get((judge.name, latest.judge.digest()), {})
-    severity, agreement = told.get("severity"), told.get("agreement")
+    return next((one for one in judge.health if one.judge == judge.current), latest)
+
+
+def _roster_line(judge: JudgeReport, glance: Glance, rubric: str | None) -> RosterLine:
+    now, told = _health_of(judge), _told(judge, glance)
+    version = judge.current or (now.judge if now else None)
+    digest = version.digest() if version else NONE
+    weight = glance.weights.get(digest)
+    agreement, retest = told.get("agreement"), told.get("test_retest")
     return RosterLine(
         name=judge.name,
         href=url("judges", judge.name, rubric=rubric),
         family=judge.family,
-        place=_place(judge),
-        provider=judge.entry.config.provider if judge.entry else NONE,
+        place=place_of(judge),
         model=version.model if version else NONE,
-        version=version.digest() if version else NONE,
+        version=digest,
         verdicts=count(sum(one.verdicts for one in judge.health)),
         calls=count(now.calls) if now else "0",
         unscored=_unscored(now),
         latency=duration(now.latency_p50_ms if now else None),
         slow=duration(now.latency_p95_ms if now else None),
         cost=money(now.cost_usd) if now and now.calls else NONE,
-        severity=number(severity.estimate, sign=True) if severity else NONE,
-        severity_interval=interval(severity.interval, sign=True) if severity else NONE,
-        agreement=number(agreement.estimate) if agreement else NONE,
-        picture=interval_mark(
-            axis,
-            estimate=severity.estimate if severity else None,
-            interval=severity.interval if severity else None,
-            zero=0.0,
-        ),
+        cost_each=money(1000 * now.cost_usd / now.calls) if now and now.calls else NONE,
+        weight=number(weight),
+        weight_bar=None if weight is None else share_bar(weight),
+        agreement=number(agreement.estimate if agreement else None),
+        retest=number(retest.estimate if retest else None),
     )
 
 
 def _unscored(health: JudgeHealth | None) -> str:
+    return percent(_unscored_share(health), 1)
+
+
+def _unscored_share(health: JudgeHealth | None) -> float | None:
     """Of recent calls, or of all verdicts on record where there were none."""
     if health is None:
-        return NONE
-    if health.unscored_rate is not None:
-        return percent(health.unscored_rate, 1)
-    return percent(health.unscored_verdicts / health.verdicts, 1) if health.verdicts else NONE
-
-
-def _severity_axis(glance: Glance) -> Axis:
-    told = [one["severity"] for one in glance.judges.values() if "severity" in one]
-    return axis_over([end for one in told for end in one.interval or ()], include=(0.0,))
-
-
-def _version_line(health: JudgeHealth, judge: JudgeReport) -> VersionLine:
-    return VersionLine(
-        version=health.judge.digest(),
-        model=health.judge.model,
-        params=health.judge.params,
-        prompt_version=health.judge.prompt_version or NONE,
-        current=health.judge == judge.current,
-        first_seen=moment(health.first_seen_at),
-        verdicts=count(health.verdicts),
-        unscored=count(health.unscored_verdicts),
-        calls=count(health.calls),
-        latency=duration(health.latency_p50_ms),
-        cost=money(health.cost_usd) if health.calls else NONE,
-    )
-
-
-_MISSING = {
-    "running": "A calibration of this criterion is on its way; reload in a moment.",
-    "not_calibrated": "This criterion has not been calibrated, so nothing is known of this judge's biases. "
-    "Upload human grades of answers that it judged; a calibration is then scheduled by itself.",
-    "calibrated": "The newest calibration has no verdicts of this judge on this criterion.",
-}
-
-
-def _criterion(found: CriterionBias, refused: tuple[str, ...]) -> CriterionView:
-    known = () if refused and found.status == "not_calibrated" else (_MISSING[found.status],)
-    missing = " ".join((*known, *map(sentence, refused)))
-    return CriterionView(
-        criterion=found.criterion,
-        calibrated=moment(found.calibrated_at),
-        calibration_href=None if found.calibration_id is None else url("calibrations", found.calibration_id),
-        level=NONE if found.level is None else level_name(found.level),
-        versions=tuple(_version(one) for one in found.versions),
-        panel=None if found.panel is None else _effect(found.panel, "Independent judges in a panel of three"),
-        people=None
-        if found.people_agreement is None
-        else _effect(found.people_agreement, "People among themselves"),
-        multiplicity=None if found.multiplicity is None else _multiplicity(found.multiplicity),
-        missing=None if found.versions else missing,
-    )
-
-
-def _version(found: JudgeVersionBias) -> VersionView:
-    tables = [_groups("Systems", "system", found.systems)] if found.systems else []
-    tables += [_groups(f"By {name}", name, rows) for name, rows in sorted(found.strata.items()) if rows]
-    return VersionView(
-        version=found.judge_version,
-        family=found.family,
-        model=found.model,
-        params=found.params,
-        prompt_version=found.prompt_version or NONE,
-        simulated=found.simulated,
-        verdicts=counted(found.verdicts, "verdict"),
-        unscored=tuple(f"{reason.replace('_', ' ')}: {count(n)}" for reason, n in found.unscored.items()),
-        effects=tuple(_effect(one, TITLES.get(one.name, one.name)) for one in found.effects),
-        checks=tuple(_effect(one, f"{TITLES[one.name]}, by categories") for one in found.checks),
-        tables=tuple(tables),
-    )
-
-
-def _groups(caption: str, what: str, rows: Sequence[ToldEffect]) -> GroupTable:
-    axis = axis_over([end for row in rows for end in row.interval or ()], include=(0.0,))
-    return GroupTable(
-        caption=caption,
-        what=what,
-        axis=axis_mark(axis),
-        rows=tuple(_effect(row, row.name, axis) for row in rows),
-    )
-
-
-def _effect(told: ToldEffect, title: str, axis: Axis | None = None) -> EffectView:
-    known = told.estimate is not None and isfinite(told.estimate)
-    signed = told.no_effect == 0.0
-    digits = 3 if told.unit == "probability" else 2
-    if axis is None:
-        picture = effect_chart(estimate=told.estimate, interval=told.interval, no_effect=told.no_effect)
-    else:
-        picture = interval_mark(axis, estimate=told.estimate, interval=told.interval, zero=0.0)
-    return EffectView(
-        title=title,
-        estimate=number(told.estimate, digits, sign=signed),
-        interval=interval(told.interval, digits, sign=signed),
-        unit=UNITS.get(told.unit or "", told.unit or ""),
-        n=count(told.n),
-        mark=EFFECT_MARKS[told.status],
-        identified=known,
-        sentence=told.sentence,
-        picture=picture,
-        flagged=bool(told.flagged),
-        test=_test(told),
-    )
-
-
-def _test(told: ToldEffect) -> str | None:
-    if told.p_value is None:
         return None
-    adjusted = "" if told.p_adjusted is None else f", {p_value(told.p_adjusted)} among all"
-    redrawn = "" if told.p_randomisation is None else f", {p_value(told.p_randomisation)} by redrawn orders"
-    return f"p {p_value(told.p_value)}{adjusted}{redrawn}"
+    if health.unscored_rate is not None:
+        return health.unscored_rate
+    return health.unscored_verdicts / health.verdicts if health.verdicts else None
 
 
-def _multiplicity(found: Multiplicity) -> str:
-    return (
-        f"{counted(found.effects, 'effect')} of all judges, systems and strata were tested; "
-        f"{count(found.flagged)} stand out once that is taken into account (Benjamini and Hochberg)."
+def _roster_table(judges: tuple[JudgeReport, ...], glance: Glance) -> DataTable:
+    rows: list[tuple[Cell, ...]] = []
+    for judge in judges:
+        now = _health_of(judge)
+        version = judge.current or (now.judge if now else None)
+        digest = version.digest() if version else None
+        rows.append((
+            judge.name, judge.family, place_of(judge).word, version.model if version else None, digest,
+            sum(one.verdicts for one in judge.health), now.calls if now else 0, _unscored_share(now),
+            now.latency_p50_ms if now else None, now.latency_p95_ms if now else None,
+            now.cost_usd if now else 0.0, glance.weights.get(digest or ""),
+        ))  # fmt: skip
+    columns = (
+        *("judge", "family", "place", "model", "version", "verdicts", "calls_24h", "unscored_share"),
+        *("latency_p50_ms", "latency_p95_ms", "cost_usd_24h", "weight"),
     )
+    return DataTable("judges", columns, rows)
+
+
+def _bias_table(judges: tuple[JudgeReport, ...], glance: Glance) -> DataTable:
+    rows = [(judge.name, *effect_row(effect)) for judge in judges for effect in _told(judge, glance).values()]
+    return DataTable("biases", ("judge", *EFFECT_COLUMNS), rows)

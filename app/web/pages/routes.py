@@ -17,6 +17,7 @@ from app.web.pages import (
     comparisons,
     grades,
     imports,
+    judge,
     judges,
     overview,
     quality,
@@ -29,6 +30,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     quality.router,
     comparisons.router,
     judges.router,
+    judge.router,
     anchor_upload.router,  # before the sets, whose names may be anything
     anchor_sets.router,
     annotate_desk.router,  # before the queues, whose names are in its addresses
