@@ -1,6 +1,7 @@
-"""CPU seconds and memory of the mixed-model engine, beside statsmodels and lme4, on judge-shaped data.
+"""CPU seconds and memory of the mixed-model engine, beside statsmodels, mixedlm and R, on judge-shaped data.
 
     python benchmarks/engine.py                  # 5k, 50k, 500k rows; lme4 if R has it; statsmodels at 5k
+    python benchmarks/engine.py --mixedlm PYTHON # and mixedlm, with an interpreter that has it and pandas
     python benchmarks/engine.py --rows 5e6       # other sizes
     python benchmarks/engine.py --no-references  # our engine only
 
@@ -12,6 +13,10 @@ missing. Models:
 
     A  34 fixed effects + (1|item) + (1|system)          B  A + (0+human|annotator)
     C  B + (1|judge:item)          D  1+pos+loglen+own + (1+pos+loglen|judge) + (1|item) + (1|system)
+    L  A for a grade of two categories (logit, Laplace)          O  A for five ordered categories (Laplace)
+    P  C for five ordered categories
+
+L, O and P give standard errors from the Hessian; their references are lme4's glmer and ordinal's clmm.
 """
 
 import argparse
@@ -31,6 +36,7 @@ for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 import numpy as np  # noqa: E402  (the thread settings must come first)
 
 JUDGES, SYSTEMS, ANNOTATORS = 8, 20, 30
+ORDINAL = "LOP"
 
 
 def world(rows: float, seed: int = 1) -> dict[str, np.ndarray]:
@@ -114,7 +120,38 @@ def fit_ours(d: dict[str, np.ndarray], model: str):
     return fit_lmm(y=d["y"], X=X, groups=groups)
 
 
+def categories(y: np.ndarray, count: int) -> np.ndarray:
+    """Categories 0..count-1 of equal size."""
+    return np.searchsorted(np.quantile(y, np.arange(1, count) / count), y)
+
+
+def run_ordinal(model: str, rows: float, repeats: int) -> dict[str, float]:
+    from app.stats.clmm import fit_clmm
+    from app.stats.lmm import RandomTerm
+
+    d = world(rows)
+    count = 2 if model == "L" else 5
+    best = np.inf
+    for _ in range(repeats):
+        start = time.process_time()
+        groups = [
+            RandomTerm(name="item", codes=d["item"]),
+            RandomTerm(name="system", codes=d["system"]),
+        ]
+        if model == "P":
+            groups.append(RandomTerm(name="annotator", codes=d["annotator"]))
+            groups.append(RandomTerm(name="cell", codes=d["item"] * (JUDGES + 1) + d["judge"]))
+        fit = fit_clmm(
+            category=categories(d["y"], count), categories=count, X=fixed_columns(d), groups=groups
+        )
+        best = min(best, time.process_time() - start)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return {"cpu": best, "mb": peak, "n": fit.n, "deviance": fit.deviance, "converged": fit.converged}
+
+
 def run_ours(model: str, rows: float, repeats: int) -> dict[str, float]:
+    if model in ORDINAL:
+        return run_ordinal(model, rows, repeats)
     d = world(rows)
     base = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     best = np.inf
@@ -179,6 +216,47 @@ def run_statsmodels(model: str, rows: float) -> dict[str, float]:
     return {"cpu": cpu, "mb": peak, "n": n, "deviance": -2 * float(fit.llf), "beta0": float(fit.params[0])}
 
 
+def run_mixedlm(model: str, rows: float) -> dict[str, float]:
+    import mixedlm
+    import pandas as pd
+
+    d = world(rows)
+    judge, human = d["judge"], d["annotator"] >= 0
+    columns = {name: d[name] for name in ("y", "pos", "loglen", "own")}
+    columns |= {name: d[name].astype(str) for name in ("item", "system", "judge")}
+    columns["human"] = human.astype(float)
+    columns["annotator"] = np.maximum(d["annotator"], 0).astype(str)
+    columns["cell"] = (d["item"] * (JUDGES + 1) + judge).astype(str)
+    names = []
+    for prefix, x, count in (
+        ("j", np.ones(judge.size), JUDGES + 1),
+        ("p", d["pos"], JUDGES),
+        ("l", d["loglen"], JUDGES + 1),
+        ("f", d["own"], JUDGES),
+    ):
+        for j in range(count):
+            names.append(f"{prefix}{j}")
+            columns[names[-1]] = x * (judge == j)
+    random = {
+        "A": "(1|item) + (1|system)",
+        "B": "(1|item) + (1|system) + (0 + human|annotator)",
+        "C": "(1|item) + (1|system) + (0 + human|annotator) + (1|cell)",
+    }
+    formula = (
+        "y ~ pos + loglen + own + (1 + pos + loglen | judge) + (1 | item) + (1 | system)"
+        if model == "D"
+        else f"y ~ 0 + {' + '.join(names)} + {random[model]}"
+    )
+    frame = pd.DataFrame(columns)
+    cpu = np.inf
+    for _ in range(3 if rows < 2e5 else 1):
+        start = time.process_time()
+        fit = mixedlm.lmer(formula, frame)
+        cpu = min(cpu, time.process_time() - start)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return {"cpu": cpu, "mb": peak, "n": d["y"].size, "deviance": float(mixedlm.REMLcrit(fit))}
+
+
 R_SCRIPT = r"""
 suppressMessages(library(lme4)); a <- commandArgs(TRUE); d <- read.csv(a[1]); model <- a[2]
 for (j in 0:8) d[[paste0("j", j)]] <- as.numeric(d$judge == j)
@@ -191,15 +269,26 @@ d$cell <- factor(d$item * 9 + d$judge); d$item <- factor(d$item)
 d$system <- factor(d$system); d$judge <- factor(d$judge)
 re <- c(A = "(1|item)+(1|system)", B = "(1|item)+(1|system)+(0+human|annotator)",
         C = "(1|item)+(1|system)+(0+human|annotator)+(1|cell)")
-f <- if (model == "D") {
+ordinal <- model %in% c("L", "O", "P")
+f <- if (ordinal) NULL else if (model == "D") {
   "y ~ pos + loglen + own + (1 + pos + loglen | judge) + (1 | item) + (1 | system)"
 } else paste("y ~ 0 +", paste(x, collapse = "+"), "+", re[[model]])
-t <- system.time(m <- suppressWarnings(suppressMessages(lmer(as.formula(f), d, control = lmerControl(
+if (ordinal) {
+  k <- if (model == "L") 2 else 5
+  cuts <- quantile(d$y, seq_len(k - 1) / k)
+  d$g <- factor(findInterval(d$y, cuts, left.open = TRUE))
+  fixed <- paste("g ~", paste(x[-1], collapse = "+"), "+ (1|item) + (1|system)")
+  if (model == "P") fixed <- paste(fixed, "+ (0 + human|annotator) + (1|cell)")
+  t <- system.time(m <- suppressWarnings(suppressMessages(
+    if (k == 2) glmer(as.formula(fixed), d, family = binomial)
+    else ordinal::clmm(as.formula(fixed), data = d))))
+} else t <- system.time(m <- suppressWarnings(suppressMessages(lmer(as.formula(f), d, control = lmerControl(
   calc.derivs = FALSE, check.conv.singular = "ignore")))))
 status <- grep("VmHWM", readLines("/proc/self/status"), value = TRUE)
 rss <- as.numeric(sub("[^0-9]*([0-9]+).*", "\\1", status)) / 1024
 cat(sprintf('{"cpu": %.6f, "mb": %.1f, "n": %d, "deviance": %.10f, "beta0": %.12f, "se0": %.12f}\n',
-            t[["user.self"]] + t[["sys.self"]], rss, nrow(d), REMLcrit(m), fixef(m)[[1]],
+            t[["user.self"]] + t[["sys.self"]], rss, nrow(d),
+            if (ordinal) -2 * as.numeric(logLik(m)) else REMLcrit(m), if (ordinal) 0 else fixef(m)[[1]],
             sqrt(vcov(m)[1, 1])))
 """
 
@@ -238,7 +327,8 @@ def show(
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rows", type=float, nargs="+", default=[5e3, 5e4, 5e5])
-    parser.add_argument("--models", default="ABCD")
+    parser.add_argument("--models", default="ABCDLOP")
+    parser.add_argument("--mixedlm", metavar="PYTHON", help="an interpreter with mixedlm, pandas and scipy")
     parser.add_argument("--no-references", action="store_true")
     parser.add_argument("--timeout", type=float, default=900.0, help="seconds for one reference fit")
     parser.add_argument("--one", nargs=3, metavar=("ENGINE", "MODEL", "ROWS"), help=argparse.SUPPRESS)
@@ -248,7 +338,8 @@ def main() -> None:
         if engine == "ours":
             print(json.dumps(run_ours(model, float(rows), 5 if float(rows) < 2e5 else 2), default=float))
         else:
-            print(json.dumps(run_statsmodels(model, float(rows)), default=float))
+            run = run_mixedlm if engine == "mixedlm" else run_statsmodels
+            print(json.dumps(run(model, float(rows)), default=float))
         return
     rscript = shutil.which("Rscript")
     print("| model | engine | rows | CPU s | peak MB | slower than ours | deviance - ours |")
@@ -269,9 +360,12 @@ def main() -> None:
                 if rows <= 1e4 and model in "AB":
                     other = child([*me, "statsmodels", model, str(rows)], options.timeout)
                     show("statsmodels", model, other, ours)
-                if rscript and rows <= 5e5:
+                if options.mixedlm and rows <= 5e5 and model not in ORDINAL:
+                    other = child([options.mixedlm, *me[1:], "mixedlm", model, str(rows)], options.timeout)
+                    show("mixedlm", model, other, ours)
+                if rscript and rows <= (1e4 if model in ORDINAL else 5e5):
                     other = child([rscript, str(script), str(csv), model], options.timeout)
-                    show("lme4", model, other, ours)
+                    show({"L": "glmer", "O": "clmm", "P": "clmm"}.get(model, "lme4"), model, other, ours)
 
 
 if __name__ == "__main__":

@@ -87,8 +87,9 @@ def fit_clmm(
     groups, weights, names   as in `fit_lmm`; a weight multiplies the row's log likelihood
     threshold_codes  (n,) integers 0..G-1: rows with thresholds of their own; None for one set
 
-    Raises ValueError for arrays that make no model and for more random effects beside the largest factor than
-    a dense factorisation can hold, InsufficientData for a category that never occurs (in a threshold group).
+    Raises ValueError for arrays that make no model and for more random effects beside the largest factor (and
+    the cells nested in it) than a dense factorisation can hold, InsufficientData for a category that never
+    occurs (in a threshold group).
     """
     given, prior, used = check_outcome(category, weights)
     if not used.all():
@@ -393,14 +394,7 @@ def clmm_modes(fit: ClmmFit, term: str) -> Floats:
     checked = criterion.terms[index]
     out = np.zeros((checked.levels, len(checked.effects)))
     for b, (block, matrix) in enumerate(zip(criterion.blocks, criterion.lambdas(fit.psi), strict=True)):
-        if block.term != index:
-            continue
-        if b == criterion.big:
-            out[:, block.effects[0]] = mode.large * matrix[0, 0]
-        else:
-            start = criterion.offsets[b]
-            spherical = mode.small[start : start + block.levels * block.size].reshape(
-                block.levels, block.size
-            )
+        if block.term == index:
+            spherical = mode.u[criterion.random.part(b)].reshape(block.levels, block.size)
             out[:, list(block.effects)] = spherical @ matrix.T
     return out / checked.scale

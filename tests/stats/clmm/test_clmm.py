@@ -9,9 +9,12 @@ from statsmodels.discrete.discrete_model import Logit
 from statsmodels.miscmodels.ordinal_model import OrderedModel
 
 from app.stats.clmm import clmm_modes, fit_clmm
-from app.stats.clmm_likelihood import row_terms, tau_of, thresholds
+from app.stats.clmm_arrow import RandomPart
+from app.stats.clmm_likelihood import by_edges, edges, row_terms, tau_of, thresholds
 from app.stats.errors import InsufficientData
 from app.stats.lmm import RandomTerm
+from app.stats.lmm_criterion import MAX_BORDER
+from app.stats.lmm_design import blocks_of, check_term
 from tests.stats.lmm.worlds import KINDS, judged
 
 
@@ -49,8 +52,9 @@ def test_row_terms_stay_finite_far_out():
     alpha = np.array([[-1.0, 0.0, 1.0]])
     eta = np.repeat([-800.0, -40.0, 0.0, 40.0, 800.0], 4)
     category = np.tile(np.arange(4), 5)
-    rows = row_terms(eta, category, np.zeros(20, dtype=int), alpha)
-    for values in (rows.log_p, rows.first, rows.curvature, rows.third, rows.by_upper, rows.by_lower):
+    at = edges(eta, category, np.zeros(20, dtype=int), alpha)
+    rows = row_terms(at)
+    for values in (rows.log_p, rows.first, rows.curvature, rows.third, *by_edges(at)):
         assert np.isfinite(values).all()
     total = np.exp(rows.log_p).reshape(5, 4).sum(axis=1)
     np.testing.assert_allclose(total[[1, 2, 3]], 1.0, rtol=1e-12)
@@ -181,3 +185,65 @@ def test_arrays_that_make_no_model_are_refused(change, message):
     good = {"category": np.array([0, 1, 0, 1]), "categories": 2, "X": np.array([0.0, 1.0, 3.0, 2.0])}
     with pytest.raises(ValueError, match=message):
         fit_clmm(**{**good, **change})
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_arrow_is_the_dense_matrix(kind):
+    """Solution, log determinant and the variance of every row against H written out."""
+    world, _ = rated(71, n=200)
+    terms = tuple(check_term(t, 200, np.ones(200, dtype=bool)) for t in world.terms(kind))
+    blocks = blocks_of(terms)
+    random = RandomPart(terms, blocks, 200)
+    rng = np.random.default_rng(71)
+    D = rng.uniform(0.05, 0.5, 200)
+    lambdas = [np.tril(rng.normal(size=(b.size, b.size))) for b in blocks]
+    ZS = np.column_stack([random.rows(e, lambdas) for e in np.eye(random.size)])
+    H = np.eye(random.size) + ZS.T @ (D[:, None] * ZS)
+    arrow = random.arrow(D, lambdas)
+    assert arrow.log_det == pytest.approx(np.linalg.slogdet(H)[1], rel=1e-10)
+    right = rng.normal(size=random.size)
+    np.testing.assert_allclose(random.solve(arrow, right), np.linalg.solve(H, right), rtol=1e-8, atol=1e-10)
+    v, _ = random.spread(arrow)
+    np.testing.assert_allclose(
+        v, np.einsum("ij,ij->i", ZS, np.linalg.solve(H, ZS.T).T), rtol=1e-8, atol=1e-12
+    )
+    y = rng.normal(size=200)
+    np.testing.assert_allclose(random.spherical(random.sums(y), lambdas), ZS.T @ y, rtol=1e-8, atol=1e-10)
+
+
+def test_thousands_of_cells_of_judge_and_item_cost_no_dense_matrix():
+    """Three judges see 900 items six times: 2,700 cells, more than a dense border may hold."""
+    rng = np.random.default_rng(72)
+    item, judge, _ = np.indices((900, 3, 6)).reshape(3, -1)
+    cell = item * 3 + judge
+    x = rng.normal(size=item.size)
+    latent = 0.5 * x + 1.2 * rng.normal(size=900)[item] + 0.8 * rng.normal(size=2_700)[cell]
+    category = ((latent + rng.logistic(size=item.size))[:, None] > np.array([-1.0, 0.5, 2.0])).sum(axis=1)
+    assert cell.max() + 1 > MAX_BORDER
+    fit = fit_clmm(
+        category=category,
+        categories=4,
+        X=x,
+        groups=[RandomTerm(name="cell", codes=cell), RandomTerm(name="item", codes=item)],
+        threshold_codes=judge,
+    )
+    assert fit.converged
+    assert fit.identified
+    assert abs(fit.beta[0] - 0.5) < 4 * fit.standard_errors[0]
+    # Laplace takes the variance of small cells for too small: .52 for .8 with two rows in each.
+    for name, sd in (("item", 1.2), ("cell", 0.8)):
+        assert fit.component(name).sd[0] == pytest.approx(sd, abs=0.15)
+    modes = clmm_modes(fit, "cell")
+    assert modes.shape == (2_700, 1)
+
+
+def test_two_large_crossed_factors_are_refused_in_words():
+    rng = np.random.default_rng(73)
+    one, two = rng.integers(0, 4_000, 9_000), rng.integers(0, 3_000, 9_000)
+    with pytest.raises(ValueError, match="at most 2500 here"):
+        fit_clmm(
+            category=rng.integers(0, 2, 9_000),
+            categories=2,
+            X=np.zeros((9_000, 0)),
+            groups=[RandomTerm(name="one", codes=one), RandomTerm(name="two", codes=two)],
+        )
