@@ -181,7 +181,8 @@ class RandomPart:
         for column in self.columns:
             part = slice(column.start, column.start + column.width)
             small[part] += np.bincount(column.index, weights=values * column.value, minlength=column.width)
-        by_cell, by_level = np.zeros(0), np.zeros(0)
+        by_cell: Any = np.zeros(0)
+        by_level: Any = np.zeros(0)
         if self.big is not None:
             by_level = np.bincount(self.code, weights=values * self.z, minlength=self.levels)
         if self.cell is not None:
@@ -286,7 +287,7 @@ class RandomPart:
         crossed = np.zeros(self.n)  # R'P z by row
         for column in self.columns:
             crossed += RP[self.code, column.start + column.index] * column.value
-        shrink = 1.0
+        shrink: Any = 1.0
         if self.cell is not None:
             zPs, sPs, RPs = self._cell_products(arrow, P, RP)
             slopes[self.cell] = self._cell_slope(arrow, sPs, RPs, shared)
@@ -323,8 +324,8 @@ class RandomPart:
             for column in self.columns:
                 zPs[rows] += product[at, column.start + column.index[rows]] * column.value[rows]
         crossed = RP[self.parent[self.pair_cell], self.pair_column]
-        sPs = np.bincount(self.pair_cell, weights=values * spread, minlength=self.cells)
-        RPs = np.bincount(self.pair_cell, weights=values * crossed, minlength=self.cells)
+        sPs: Any = np.bincount(self.pair_cell, weights=values * spread, minlength=self.cells)
+        RPs: Any = np.bincount(self.pair_cell, weights=values * crossed, minlength=self.cells)
         return zPs, sPs, RPs
 
     def _cell_slope(self, arrow: Arrow, sPs: Floats, RPs: Floats, shared: Floats) -> Floats:
