@@ -53,11 +53,11 @@ def fab_intervals(
     prior_mean, prior_variance : (S,)
         What the *other* groups say of this one; an infinite variance gives the equal-tailed interval.
     shared : (S,)
-        kappa above, in [0, 1); 0 by default.
+        kappa above, cut to [-0.9, 0.9]; 0 by default.
     """
     alpha = 1.0 - level
     low, high = bounds
-    kappa = np.zeros_like(estimate) if shared is None else np.clip(shared, 0.0, 0.9)
+    kappa = np.zeros_like(estimate) if shared is None else np.clip(shared, -0.9, 0.9)
     centre = (prior_mean - kappa * estimate) / (1.0 - kappa)
     finite = np.isfinite(prior_variance)
     # m' is theta plus a prior error that was stretched by 1 / (1 - kappa)

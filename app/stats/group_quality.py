@@ -31,6 +31,7 @@ Ints = NDArray[np.int64]
 
 _SLOPE_SD = (0.25, 0.03)  # between groups: of the panel's slope around the units' one; of length
 _IDENTITY_SD = 0.3  # of the units' slope around 1: panel and people grade on one scale
+_LEVEL_SD = (0.02, 0.1, 0.5)  # of people's level around the panel's: the same, another, anything
 _LENGTH_SD = 0.03  # of length's effect around 0, per standard deviation of log length (0.12 of 1 to 5)
 
 
@@ -132,7 +133,7 @@ def group_quality(
     )  # fmt: skip
     graded = human[(group >= 0) & ~np.isnan(human)]
     binary = bool(graded.size and np.isin(graded, (0.0, 1.0)).all())
-    off_mode = _off_mode(group, human, groups)
+    off_mode, mode = _modes(group, human, groups)
     anchored = means.n_prompts >= 1
     total_prompts = np.unique(means.pair_prompt).size
     pools = bool(
@@ -146,6 +147,7 @@ def group_quality(
         mean=means.estimate,
         effective_n=means.effective_prompts,
         off_mode=off_mode,
+        mode=mode,
         pool=pools,
     )
     basis = _bases(means, off_mode, binary, pools and dispersions is not None, minimums)
@@ -164,8 +166,11 @@ def group_quality(
             covariates=covariates,
             slope_sd=np.array(_SLOPE_SD[: covariates.shape[1]]),
             shared_covariance=float(shared[anchored].mean()),
+            level_sd=_LEVEL_SD,
         )
-        with_prior = shared + _shared_with_own_prediction(means, line, group, prompt, population)
+        with_prior = shared * shrunk.prior_response + _shared_with_own_prediction(
+            means, line, group, prompt, population
+        )
         kappa = np.where(anchored, with_prior / np.maximum(variance, 1e-12), 0.0)
         estimate, lower, upper = _pooled(means, dispersions, shrunk, kappa, basis, level, int(anchored.sum()))
     else:
@@ -305,8 +310,10 @@ def _shared_covariance(means: RectifiedMeans, dispersions: Dispersions, rho: flo
 
     What anchors share is told by weights and a common correlation; what the traffic shares besides (answers
     to the same prompts, graded or not) by the influences themselves, averaged over all pairs of groups.
+    Where one group's gain is another's loss, as with pairs, it is negative.
     """
-    return np.maximum(_shared_by_anchors(means, dispersions, rho), _shared_in_all(means))
+    by_anchors = _shared_by_anchors(means, dispersions, rho)
+    return by_anchors if rho < 0 else np.maximum(by_anchors, _shared_in_all(means))
 
 
 def _shared_with_own_prediction(
@@ -385,7 +392,8 @@ def _group_covariates(
 
     One line for all groups: human grades on score and log length over all anchors, the score's slope divided
     by the panel's reliability (a unit's noise flattens it, a group's mean has none) and drawn to 1, length's
-    to 0, as far as the anchors are unsure. How groups bend that line is for the between-group slopes to find.
+    to 0, as far as the anchors are unsure. It keeps the panel's own level at the anchors' mean score. How
+    groups bend the line, and how far people's level is another, is for `eblup` to find.
     """
     score = prediction if panel_score is None else panel_score
     words = np.full(score.size, np.nan) if length is None else np.log1p(length)
@@ -400,8 +408,8 @@ def _group_covariates(
     y, s, w = human[used], score[used], size[used]
     slope, length_slope = _line(y, s, w, flat)
     mean, mean_size = _group_mean(score, group, groups), _group_mean(size, group, groups)
-    origin = (y.mean(), s.mean(), w.mean()) if y.size else (0.5, 0.0, 0.0)
-    x = origin[0] + slope * (mean - origin[1]) + length_slope * (mean_size - origin[2])
+    pivot, middle = (s.mean(), w.mean()) if y.size else (0.5, 0.0)
+    x = pivot + slope * (mean - pivot) + length_slope * (mean_size - middle)
     columns = [slope * mean] if spread <= 1e-6 else [slope * mean, mean_size]
     line = slope * np.where(np.isnan(score), _at(mean, group), score) + length_slope * size
     return np.column_stack(columns), x, line
@@ -436,16 +444,18 @@ def _group_mean(values: Floats, group: NDArray[np.integer], groups: int) -> Floa
     return np.where(count > 0, mean, rest)
 
 
-def _off_mode(group: NDArray[np.integer], human: Floats, groups: int) -> Ints:
-    """(S,) anchors whose grade is not the group's commonest one."""
+def _modes(group: NDArray[np.integer], human: Floats, groups: int) -> tuple[Ints, Floats]:
+    """(S,) anchors whose grade is not the group's commonest one, and that one (NaN without anchors)."""
     used = (group >= 0) & ~np.isnan(human)
     g = group[used].astype(np.int64)
-    value = np.unique(np.round(human[used], 6), return_inverse=True)[1]
-    values = int(value.max()) + 1 if value.size else 1
+    grades, value = np.unique(np.round(human[used], 6), return_inverse=True)
+    values = max(grades.size, 1)
     code, count = np.unique(g * values + value, return_counts=True)
-    top = np.zeros(groups, dtype=np.int64)
-    np.maximum.at(top, code // values, count)
-    return np.bincount(g, minlength=groups) - top
+    top, mode = np.zeros(groups, dtype=np.int64), np.full(groups, np.nan)
+    order = np.argsort(count, kind="stable")
+    owner = code[order] // values
+    top[owner], mode[owner] = count[order], grades[code[order] % values]
+    return np.bincount(g, minlength=groups) - top, mode
 
 
 def _effective_size(means: RectifiedMeans, lower: Floats, upper: Floats, level: float, pools: bool) -> Floats:

@@ -4,7 +4,7 @@ import pytest
 from app.stats.variances import moderated_dispersions
 
 
-def call(variance, df=9.0, mean=0.5, n=10.0, off=8, pool=True):
+def call(variance, df=9.0, mean=0.5, n=10.0, off=8, mode=1.0, pool=True):
     v = np.asarray(variance, float)
     full = lambda x: np.broadcast_to(np.asarray(x, float), v.shape)  # noqa: E731
     return moderated_dispersions(
@@ -13,6 +13,7 @@ def call(variance, df=9.0, mean=0.5, n=10.0, off=8, pool=True):
         mean=full(mean),
         effective_n=full(n),
         off_mode=np.broadcast_to(np.asarray(off, int), v.shape),
+        mode=full(mode),
         pool=pool,
     )
 
@@ -42,7 +43,22 @@ def test_groups_that_vary_differently_keep_mostly_their_own():
 
 def test_a_unanimous_group_gets_the_largest_dispersion_there_is():
     result = call([0.1, 0.1, 0.1, 0.0], off=[8, 8, 8, 0], mean=[0.5, 0.5, 0.5, 1.0])
-    assert result.dispersion[3] >= 1.0
+    assert result.dispersion[3] == pytest.approx(1.0)
+
+
+def test_a_group_that_agrees_on_the_middle_of_the_scale_can_vary_less_than_one_that_agrees_on_its_end():
+    result = call([0.01] * 5, off=[8, 8, 8, 0, 0], mean=[0.5, 0.5, 0.5, 0.5, 1.0], mode=[0.5] * 4 + [1.0])
+    # one grade in twelve half the scale away, 1/12 * 11/12 / 4, of the 1/4 that the middle allows
+    assert result.dispersion[3] == pytest.approx(11 / 144)
+    assert result.dispersion[4] == pytest.approx(1.0)
+
+
+def test_one_group_that_varies_more_is_not_wholly_pooled_away():
+    variances = np.full(11, 0.05)
+    variances[0] *= 1.5
+    result = call(variances, df=20.0, n=20.0)
+    assert 1.05 * result.common < result.dispersion[0] < 1.5 * 4 * 0.05
+    assert result.degrees_of_freedom[0] < 11 * 20
 
 
 def test_a_group_near_the_end_of_the_scale_is_compared_by_dispersion_not_variance():
