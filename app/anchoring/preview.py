@@ -1,4 +1,4 @@
-"""The top of a file of human grades, as a person should see it before it is uploaded."""
+"""The top of a file, as a person should see it before it is uploaded."""
 
 from dataclasses import dataclass
 from typing import BinaryIO
@@ -7,8 +7,7 @@ from app.anchoring.corrections import Corrections
 from app.anchoring.limits import Limits
 from app.anchoring.mapping import STRATUM, Uploaded, our_columns, text_of
 from app.anchoring.rows import open_rows
-from app.anchoring.shapes.shape import Shape
-from app.domain.rubrics import Rubric
+from app.domain.rubrics import RubricKind
 
 _LONGEST = 200  # characters of a cell
 
@@ -29,10 +28,9 @@ class Preview:
 
 def preview(
     file: BinaryIO,
-    rubric: Rubric,
-    *,
+    what: Uploaded,
+    kind: RubricKind,
     rows: int = 8,
-    shape: Shape = Shape.TABLE,
     limits: Limits | None = None,
     corrections: Corrections | None = None,
 ) -> Preview:
@@ -43,10 +41,10 @@ def preview(
     BadInput
         If even these cannot be read.
     """
-    table = open_rows(file, rubric, shape=shape, limits=limits, corrections=corrections)
+    table = open_rows(file, limits, corrections)
     batch = next(iter(table.batches))
     cells = [[_shown(text_of(cell)) for cell in column[:rows]] for column in batch.columns.values()]
-    ours = set(our_columns(Uploaded.ANCHORS, rubric.kind))
+    ours = set(our_columns(what, kind))
     known = tuple(name for name in batch.columns if name in ours or name.startswith(STRATUM))
     return Preview(
         format=table.format,

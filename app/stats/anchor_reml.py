@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import cho_solve, cholesky
+from scipy.linalg.lapack import dpotrf, dpotri, dpotrs
 from scipy.optimize import OptimizeResult, brentq, minimize
 from scipy.stats import chi2
 
@@ -203,14 +203,17 @@ def profile_variances(
         near[:] = best
         low, high = np.log(_FLOOR), np.log(10.0)
         ends = [0.0, np.inf]
-        if best[k] > low and profiled(k, low) > 0 > profiled(k, best[k]):
-            ends[0] = rows.scale * float(
-                np.exp(brentq(lambda v, k=k: profiled(k, v), low, best[k], xtol=0.01))
-            )
-        if best[k] < high and profiled(k, high) > 0 > profiled(k, best[k]):
-            ends[1] = rows.scale * float(
-                np.exp(brentq(lambda v, k=k: profiled(k, v), best[k], high, xtol=0.01))
-            )
+        rise = {float(best[k]): -drop}  # brentq asks again for the ends that it is given
+
+        def at(value: float, k: int = k, rise: dict[float, float] = rise) -> float:
+            if value not in rise:
+                rise[value] = profiled(k, value)
+            return rise[value]
+
+        for end, bound in enumerate((low, high)):
+            if bound != best[k] and at(bound) > 0:
+                a, b = sorted((float(bound), float(best[k])))
+                ends[end] = rows.scale * float(np.exp(brentq(at, a, b, xtol=0.01)))
         intervals[name] = (ends[0], ends[1])
     return intervals
 
@@ -287,19 +290,29 @@ def _solve(rows: _Rows, residual: float, between: float, system: float) -> _Solv
     penalty = np.r_[rows.precision, np.full(rows.systems, 1.0 / system if system > 0 else 0.0)]
     left, right = gram[:size, :size] + np.diag(penalty), gram[:size, size].copy()
     right[: rows.fixed] += rows.precision * rows.target
-    factor = cholesky(left + np.diag(1e-10 * np.diag(left)), lower=True)
-    coefficients: Floats = cho_solve((factor, True), right)
+    factor, covariance = _inverse(left + np.diag(1e-10 * np.diag(left)))
+    coefficients: Floats = dpotrs(factor, right, lower=1)[0]
     quadratic = gram[size, size] + float(rows.precision @ rows.target**2) - float(right @ coefficients)
     log_det = float(np.log(noise).sum() + np.log1p(between * mass).sum() + 2 * np.log(np.diag(factor)).sum())
     log_det += rows.systems * (np.log(system) if system > 0 else 0.0)
     given = rows.precision[rows.precision > 0]
     free = len(noise) - (rows.fixed - len(given))
     reml = log_det - float(np.log(given).sum()) + quadratic + free * np.log(2 * np.pi)
-    covariance: Floats = cho_solve((factor, True), np.eye(size))
     link = pull[:, None] * sums[:, :size]
     effect = pull * sums[:, size] - link @ coefficients
     variance = pull + ((link @ covariance) * link).sum(axis=1)
     return _Solved(coefficients, covariance, effect, variance, link, float(reml))
+
+
+def _inverse(matrix: Floats) -> tuple[Floats, Floats]:
+    """The lower Cholesky factor and the inverse, without the checks that cost more than they at this size."""
+    factor, wrong = dpotrf(matrix, lower=1)
+    half, singular = dpotri(factor, lower=1)
+    if wrong or singular:
+        raise np.linalg.LinAlgError("the mixed model equations are not positive definite")
+    inverse = half + half.T  # dpotri leaves zeros above the diagonal, as dpotrf left them
+    inverse.flat[:: len(half) + 1] *= 0.5
+    return factor, inverse
 
 
 def _gradient(rows: _Rows, solved: _Solved, residual: float, between: float, system: float) -> Floats:

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from scipy.special import ndtri, stdtrit
 
 Floats = NDArray[np.float64]
-_STEPS = 60  # halvings: 2^-60 of the logit range, beyond double precision of the endpoint
+_STEPS = 50  # halvings: to 1e-15 of the range
 
 
 def fab_intervals(
@@ -74,22 +74,20 @@ def fab_intervals(
         target = np.where(finite, 2.0 * inner * (theta - centre) / np.maximum(reach, 1e-12), 0.0)
         return _inverse_g(target, alpha)
 
-    def below(theta: Floats) -> NDArray[np.bool_]:  # theta is still under the lower end
-        w = tail_share(theta)
-        return theta - estimate <= sigma(theta) * _quantile(alpha * (1.0 - w), degrees_of_freedom)
+    side = np.array([[1.0], [-1.0]])
 
-    def above(theta: Floats) -> NDArray[np.bool_]:
+    def excluded(theta: Floats) -> NDArray[np.bool_]:  # (2, S): still under the lower, over the upper end
         w = tail_share(theta)
-        return theta - estimate >= -sigma(theta) * _quantile(alpha * w, degrees_of_freedom)
+        tail = np.stack([1.0 - w[0], w[1]])
+        return side * (theta - estimate) <= sigma(theta) * _quantile(alpha * tail, degrees_of_freedom)
 
-    inside = np.clip(estimate, low, high)
-    lower = _edge(np.full_like(estimate, low), inside, below)
-    upper = _edge(np.full_like(estimate, high), inside, above)
+    ends = np.array([[low], [high]]) + np.zeros_like(estimate)
+    lower, upper = _edges(ends, np.clip(estimate, low, high) + np.zeros_like(ends), excluded)
     return lower, upper
 
 
-def _edge(outside: Floats, inside: Floats, excluded: Callable[[Floats], NDArray[np.bool_]]) -> Floats:
-    """Bisect between an end of the scale and the estimate for where ``excluded`` turns false."""
+def _edges(outside: Floats, inside: Floats, excluded: Callable[[Floats], NDArray[np.bool_]]) -> Floats:
+    """Bisect between the ends of the scale and the estimates for where ``excluded`` turns false."""
     out, kept = outside.copy(), inside.copy()
     for _ in range(_STEPS):
         middle = 0.5 * (out + kept)
@@ -101,7 +99,10 @@ def _edge(outside: Floats, inside: Floats, excluded: Callable[[Floats], NDArray[
 def _quantile(probability: Floats, df: Floats) -> Floats:
     """t quantile, normal where df is infinite; probabilities below 1e-300 count as that."""
     p = np.maximum(probability, 1e-300)
-    return np.where(np.isinf(df), ndtri(p), stdtrit(np.where(np.isinf(df), 1e9, df), p))
+    infinite = np.isinf(df)
+    if not infinite.any():
+        return np.asarray(stdtrit(df, p))
+    return np.where(infinite, ndtri(p), stdtrit(np.where(infinite, 1e9, df), p))
 
 
 def _inverse_g(target: Floats, alpha: float) -> Floats:

@@ -9,11 +9,16 @@ A regression of S on the noisy Y would shrink b by the reliability of Y and hand
 along with quality, so that a longer or an own-family answer that is truly better looks favoured. The moment
 equations are therefore corrected for the noise (errors in variables; Fuller 1987, ch. 2):
 
-    A = sum_i Z_i Z_i' - sigma^2 sum_i (1/m_i) e_1 e_1' ,  Z_i = (Y_i, x_i, system dummies, group dummies) ,
+    A = sum_i Z_i Z_i' - (1 - 1/G) sigma^2 sum_i (1/m_i) e_1 e_1' ,
+    Z_i = (Y_i, x_i, system dummies, group dummies) ,
     A (b, lam, d, e)' = sum_i Z_i S_i ,
 
 with sigma^2 from units that several people graded. The coefficients are a function of sums over prompts, so
-that leaving prompts out one by one (`jackknife`) carries the uncertainty of sigma^2 along.
+that leaving prompts out one by one (`jackknife`) carries the uncertainty of sigma^2 along. A is noisy and
+enters by its inverse: with all of the noise subtracted b would come out too large on average, the more the
+fewer the prompts G and the noisier people are, and what goes along with quality too small. Subtracting a
+little less makes up for most of it (Fuller 1987, sec. 2.5; his factor is 1 - alpha/n with alpha a few units,
+and the answers to one prompt count for little more than one).
 """
 
 from dataclasses import dataclass, fields
@@ -136,6 +141,7 @@ def hold_quality_fixed(anchors: JudgedAnchors, group: Ints | None = None) -> Hel
     prompts = len(sums)
     if prompts < MIN_PROMPTS:
         raise InsufficientData("prompts", prompts, MIN_PROMPTS)
+    sums[:, -1] *= 1 - 1 / prompts
     sums = in_blocks(sums)
     width = design.shape[1]
     total = sums.sum(axis=0)[None, :]

@@ -20,7 +20,8 @@ from app.stats.grouped import sum_by
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Statistic = Callable[[Floats], Floats]
-"""(b, G, q) sums of the features over the anchors of G prompts, b times over, to (b,) statistics."""
+"""(b, G, q) sums of the features over the anchors of G prompts, b times over, to (b,) statistics that do not
+hang on the order of the prompts."""
 
 _ROOM = 3_000_000  # numbers held for the prompts on which patterns may fall
 _PROMPTS = 4_000  # most of them
@@ -85,6 +86,8 @@ class Relabelling:
         return (reached + 1) / (done + 1)
 
     def _draw(self, size: int) -> Floats:
+        if len(self._patterns) == 1:
+            return self._draw_alike(size, self._patterns[0].sums)
         out = np.empty((size, *self.sums.shape))
         together = self._distinct(size, self.count, self._patterns[0].sums.shape[1]) if self._alike else None
         for pattern in self._patterns:
@@ -96,6 +99,18 @@ class Relabelling:
             way = self._rng.integers(0, ways, chosen.shape) if ways > 1 else 0
             out[:, pattern.prompts] = pattern.sums[way, chosen]
         return out
+
+    def _draw_alike(self, size: int, sums: Floats) -> Floats:
+        """Where all prompts carry one pattern only the set of those drawn matters, not their places."""
+        ways, candidates, _ = sums.shape
+        if self.count < candidates:
+            chosen = np.argpartition(self._rng.random((size, candidates)), self.count, axis=1)[
+                :, : self.count
+            ]
+        else:
+            chosen = np.tile(np.arange(candidates), (size, 1))
+        way = self._rng.integers(0, ways, chosen.shape) if ways > 1 else 0
+        return np.asarray(sums[way, chosen])
 
     def _distinct(self, size: int, wanted: int, among: int) -> Ints:
         """(size, wanted) distinct numbers below ``among`` in every row."""

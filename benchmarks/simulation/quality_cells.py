@@ -13,9 +13,10 @@ from app.reporting.quality_rows import estimate
 from app.stats.difference import Finding, anchor_overlap, decide
 from app.stats.group_quality import Basis, GroupQuality
 from app.stats.multiplicity import holm
+from benchmarks.simulation.made_evidence import STRATUM
 from benchmarks.simulation.service import judge
 from benchmarks.simulation.tally import Sums, Tally
-from benchmarks.simulation.worlds import STRATUM, World, draw, inclusion
+from benchmarks.simulation.worlds import World, draw, inclusion
 
 Floats = NDArray[np.float64]
 

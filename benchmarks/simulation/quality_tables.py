@@ -1,85 +1,65 @@
 """The sums of `quality_cells` as tables."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
 
 from benchmarks.simulation.quality_cells import ANCHORS
-from benchmarks.simulation.tally import Sums, counted, mean, pooled
+from benchmarks.simulation.rows import Cell, table
+from benchmarks.simulation.tally import Sums, counted, mean, pooled, worlds_of
 
-_HEAD = """# Do the intervals hold, on the service's own path?
+_HEAD = """## Systems, strata, pairs of systems
 
-95% intervals in simulated worlds whose truth is known, {worlds} worlds per row, seed {seed}; made by
-`python -m benchmarks.simulation --worlds {worlds} --write docs/simulation.md`, which goes through the
-service's own functions from recorded verdicts to quality rows and comparisons, the test of representative
-anchors and its weights included. What a world is stands in `benchmarks/simulation/worlds.py`. *anchors*:
-graded prompts per system. The standard error of one system's coverage is {se:.1%}, so the worst of eight lies
-about {worst:.1%} under the mean by chance.
+Means over the stream of prompts, their truth in closed form; the test of representative anchors and its
+weights included. What a world is stands in `benchmarks/simulation/worlds.py`. *anchors*: graded prompts per
+system.
+
+### Coverage
 
 """
-
 _LEGEND = """
-*worst*: the lowest coverage of a system (with an outlier: the outlier's). *width*, *RMSE*: over those of
+*width*, *RMSE*: over those of
 human grades alone. *gain*: the realised (labels-only width / width)^2 over 1 / (1 - rho^2 N / (n + N)).
 *bias*: the largest |mean error| of a system over the standard deviation of its estimates; *slope*: of the
 error on the truth over systems (0 leaves differences as they are). *wrong*: share of "better" and "worse"
-claimed of a pair of systems that were wrong. *flagged*: share of worlds whose anchors, all representative,
-were said not to be.
+claimed of a pair of systems that were wrong.
 
 The estimates of quality rows are drawn to each other and to the panel, so they compress differences where
 anchors are few (*slope*): the price of their error. Comparisons use the means that are not shrunk.
 """
 
 
+_UNDER_COVERAGE = """
+*worst*: the lowest coverage of a system (with an outlier: the outlier's; of eight systems the lowest lies 1.4
+standard errors under the mean by chance, that is 0.7% at 2,000 worlds). *flagged*: share of worlds
+whose anchors, all representative, were said not to be. *labels t*, *PPI++ z*: human grades alone with a t
+interval by prompt, and per-system PPI++ with the normal interval.
+"""
 _COVERAGE = (
     "coverage", "worst", "pairs", "strata", "system in stratum", "answered", "flagged", "labels t", "PPI++ z",
 )  # fmt: skip
-
-
-def head(worlds: int, seed: int) -> str:
-    se = float(np.sqrt(0.95 * 0.05 / worlds))
-    return _HEAD.format(worlds=f"{worlds}", seed=seed, se=se, worst=1.4 * se)
+_ACCURACY = (
+    "width", "RMSE", "gain", "bias", "slope", "Spearman", "Kendall", "pairs in order", "wrong",
+)  # fmt: skip
 
 
 def tables(found: Mapping[str, Sums]) -> str:
+    names = ("world", "anchors", "worlds")
     return (
-        "## Coverage\n\n"
-        + _table(
-            (
-                "coverage",
-                "worst",
-                "pairs",
-                "strata",
-                "system in stratum",
-                "answered",
-                "flagged",
-                "labels t",
-                "PPI++ z",
-            ),
-            found,
-            _coverage,
-        )
-        + "\n## Width, error, ranks\n\n"
-        + _table(
-            ("width", "RMSE", "gain", "bias", "slope", "Spearman", "Kendall", "pairs in order", "wrong"),
-            found,
-            _accuracy,
-        )
+        _HEAD
+        + table((*names, *_COVERAGE), _rows(found, _coverage))
+        + _UNDER_COVERAGE
+        + "\n### Width, error, ranks\n\n"
+        + table((*names, *_ACCURACY), _rows(found, _accuracy))
         + _LEGEND
     )
 
 
-def _table(names: tuple[str, ...], found: Mapping[str, Sums], row) -> str:  # type: ignore[no-untyped-def]
-    lines = ["| world | anchors | " + " | ".join(names) + " |", "|---" * (len(names) + 2) + "|"]
+def _rows(found: Mapping[str, Sums], row: Callable[[str, Sums, str], list[float]]) -> Iterator[list[Cell]]:
     for world, sums in found.items():
         for n in ANCHORS:
-            cells = row(world, sums, f"{n}:")
-            lines.append(f"| {world} | {n} | " + " | ".join(_shown(x) for x in cells) + " |")
-    return "\n".join(lines) + "\n"
-
-
-def _shown(x: float) -> str:
-    return f"{x:.3f}" if np.isfinite(x) else "-"
+            if f"{n}:answered" in sums:
+                yield [world, n, worlds_of(sums), *row(world, sums, f"{n}:")]
 
 
 def _coverage(world: str, sums: Sums, at: str) -> list[float]:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Sums = dict[str, NDArray[np.float64]]
+_WORLDS = "worlds"
 Chunk = Callable[[int, int], Sums]
 """Sums over the worlds from one number to (not including) another."""
 
@@ -50,22 +51,28 @@ def counted(sums: Sums, name: str) -> int:
     return int(sums[f"n:{name}"].sum()) if f"n:{name}" in sums else 0
 
 
-def run(cell: str, chunk: Chunk, worlds: int, store: Path) -> Sums:
-    """All sums of a cell: what ``store`` has, and the chunks that it has not, added to it."""
+def worlds_of(sums: Sums) -> int:
+    """How many worlds are in sums that `run` gave."""
+    return int(sums[_WORLDS][0]) if _WORLDS in sums else 0
+
+
+def run(cell: str, chunk: Chunk, worlds: int, store: Path, *, more: bool = True) -> Sums:
+    """All sums of a cell: what ``store`` has, and (``more``) the chunks that it has not, added to it."""
     total: Sums = {}
     done = set()
     if store.exists():
         for line in store.read_text().splitlines():
             row = json.loads(line)
-            if row["cell"] == cell and row["to"] == min(row["from"] + CHUNK, worlds):
+            whole = row["to"] == min(row["from"] + CHUNK, worlds)
+            if row["cell"] == cell and whole and row["from"] not in done:
                 done.add(row["from"])
                 _merge(total, {name: np.array(values) for name, values in row["sums"].items()})
-    for start in range(0, worlds, CHUNK):
+    for start in range(0, worlds if more else 0, CHUNK):
         if start in done:
             continue
         began = time.process_time()
         stop = min(start + CHUNK, worlds)
-        sums = chunk(start, stop)
+        sums = chunk(start, stop) | {_WORLDS: np.array([float(stop - start)])}
         plain = {name: [round(float(v), 10) for v in values] for name, values in sums.items()}
         with store.open("a") as file:
             file.write(json.dumps({"cell": cell, "from": start, "to": stop, "sums": plain}) + "\n")

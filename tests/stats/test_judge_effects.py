@@ -89,6 +89,16 @@ def test_planted_self_preference_is_found():
     assert np.mean([e.low > 0 for e in found]) > 0.6
 
 
+def test_few_prompts_and_noisy_people_do_not_make_a_judge_look_sharper():
+    found = []
+    for seed in range(300):
+        anchors, _ = world(np.random.default_rng([21, seed]), prompts=20)
+        found.append(discrimination(hold_quality_fixed(anchors)).estimate)
+    error = np.std(found) / np.sqrt(len(found))
+    # with all of the noise subtracted the mean is 0.657, four standard errors above 0.6
+    assert abs(np.mean(found) - 0.6) < 2 * error
+
+
 def test_without_noise_the_correction_collapses_to_least_squares():
     rng = np.random.default_rng(14)
     anchors, _ = world(rng, noise=0.0)
