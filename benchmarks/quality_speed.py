@@ -11,7 +11,7 @@ costs afterwards, database included.
 import asyncio
 import sys
 import time
-from dataclasses import fields
+from dataclasses import MISSING, fields
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -65,7 +65,8 @@ def frame_of(verdicts: int, rng: np.random.Generator) -> Frame:
     nothing = np.full(n, np.nan)
     given |= {"other_length": nothing, "human_inclusion": nothing}
     given |= {"text_unit": np.zeros(0, np.int32), "text_directions": np.zeros((0, 0))}
-    return Frame(**{entry.name: given.get(entry.name, score) for entry in fields(Frame)})
+    needed = [entry.name for entry in fields(Frame) if entry.default_factory is MISSING]
+    return Frame(**dict.fromkeys(needed, score) | given)
 
 
 async def measure(verdicts: int, folder: Path) -> None:

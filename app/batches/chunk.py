@@ -5,7 +5,7 @@ seats with a reply are not asked again.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -27,11 +27,11 @@ from app.grading.assignment import ByFamily
 from app.grading.grade import Grading
 from app.grading.panel import Panel
 from app.grading.requests import GradeRequest
-from app.grading.results import Status, status_of
+from app.grading.results import SeatOutcome, Status, status_of
 from app.grading.rubrics import Rubrics
 from app.grading.stored import as_stored
 from app.judges.judge import Question, Withdrawn
-from app.storage.assignments import AssignedGrade, put_assignment, replacement_rows
+from app.storage.assignments import AssignedGrade, put_assignment, replacement_rows, second_rows
 from app.storage.batches import change_status
 from app.storage.catalog import Catalog
 from app.storage.chunks import (
@@ -48,6 +48,7 @@ from app.storage.chunks import (
 from app.storage.database import Database, is_outage, is_there_already
 from app.storage.grades import load_grades
 from app.storage.reusable import earlier_replies, seen_by
+from app.storage.statements import Insert, Row
 from app.storage.times import to_ms
 from app.storage.verdicts import GradeStatus, closing_rows, reply_rows
 
@@ -193,8 +194,9 @@ class Chunks:
             number = ids[stored.assigned.id]
             (_, request), rubric = requests[number - chunk.first], stored.assigned.rubric
             eligible = self._grading.eligible(chunk.project, rubric, request)
+            assignment = self._grading.resumed(request, eligible, stored.assignment)
             known = dict(stored.replies)
-            works.append(_Work(number, request, rubric, stored.assigned, stored.assignment, eligible, known))
+            works.append(_Work(number, request, rubric, stored.assigned, assignment, eligible, known))
         return works
 
     async def _assigned(
@@ -270,6 +272,22 @@ class Chunks:
                     work.known[seat.position] = reply
                     merge(catalog.rows, reply_rows(work.assigned, [(seat, reply)], self._now()))
 
+    async def _reuse_later(
+        self, chunk: ClaimedChunk, work: _Work, later: Sequence[Seat], rows: dict[Insert, list[Row]]
+    ) -> int:
+        """The same for seats of a second stage; returns how many took one."""
+        if chunk.options.reuse is not Reuse.SAME_PROJECT or not later:
+            return 0
+        earlier = await surely(lambda: earlier_replies(self._db, [work.assigned]))
+        said, reused = earlier.get(work.assigned.id, {}), 0
+        for seat in later:
+            reply = said.pop(seen_by(chunk.project.id, work.assigned, seat), None)
+            if reply is not None:
+                work.known[seat.position] = reply
+                merge(rows, reply_rows(work.assigned, [(seat, reply)], self._now()))
+                reused += 1
+        return reused
+
     async def _item(self, chunk: ClaimedChunk, work: _Work) -> None:
         request = work.request
 
@@ -281,6 +299,17 @@ class Chunks:
         async def record(seat: Seat) -> None:
             rows = replacement_rows(work.assigned, seat, now=self._now())
             await submit_surely(self._db, merge(rows, progress_rows(chunk)))
+
+        async def draw_and_record(outcomes: Sequence[SeatOutcome], position: int) -> Sequence[Seat]:
+            drawn = await self._grading.draw_second(
+                chunk.project.id, work.rubric, request, work.assignment, outcomes, position
+            )
+            later = drawn.seats[len(outcomes) :]
+            rows = second_rows(work.assigned, drawn, now=self._now())
+            reused = await self._reuse_later(chunk, work, later, rows)
+            spared = 0 if later else len(work.assignment.waiting)
+            await submit_surely(self._db, merge(rows, progress_rows(chunk, reused=reused, spared=spared)))
+            return later
 
         panel = Panel(
             rubric=work.rubric.rubric,
@@ -295,6 +324,7 @@ class Chunks:
             answered=lambda judge, reply: None,
             known=work.known,
             ask_seat=ask,
+            second=draw_and_record,
         )
         outcomes = await panel.ask()
         status = status_of(outcomes)

@@ -7,6 +7,7 @@ retried.
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from app.domain.batches import Estimate
 from app.domain.items import Answer
@@ -26,6 +27,25 @@ _RETRIES = 1.1  # of the high end: one call in ten is made again
 _MILLION = 1_000_000
 
 
+@dataclass(slots=True)
+class _Tokens:
+    """Dollars of what is shown and of what is written."""
+
+    input: float = 0.0
+    output: float = 0.0
+
+
+def _asked(request: GradeRequest) -> tuple[float, float]:
+    """The least and the likely share of a panel's seats that are asked: of a second stage as many as its
+    least chance says, and half-way from there to all."""
+    panel, stages = request.panel, request.panel.stages
+    if stages is None:
+        return 1.0, 1.0
+    first = stages.first / (panel.families * panel.judges_per_family)
+    least = first + (1.0 - first) * stages.least_chance
+    return least, (1.0 + least) / 2.0
+
+
 class Estimator:
     """Adds up requests. ``written`` is how many tokens a judge's replies took lately, where that is known."""
 
@@ -35,7 +55,8 @@ class Estimator:
         self._configs, self._written = configs, written
         self._panels: dict[tuple[int, int, int, bool], tuple[float, float, float]] = {}
         self._fixed: dict[tuple[int, int], int] = {}
-        self._seats = self._input = self._output = 0.0
+        self._seats = 0.0
+        self._low, self._expected, self._high = _Tokens(), _Tokens(), _Tokens()
 
     def add(self, request: GradeRequest, rubric: RubricVersion, eligible: ByFamily) -> None:
         """Add a request that is drawn from ``eligible``."""
@@ -44,17 +65,19 @@ class Estimator:
         chars = self._overhead(rubric, len(item.answers)) + len(item.prompt)
         chars += len(item.context or "") + len(item.reference or "")
         chars += sum(len(answer.text) for answer in item.answers)
-        self._seats += seats
-        self._input += per_char * chars
-        self._output += per_reply
+        least, likely = _asked(request)
+        self._seats += likely * seats
+        for tokens, share in ((self._low, least), (self._expected, likely), (self._high, 1.0)):
+            tokens.input += share * per_char * chars
+            tokens.output += share * per_reply
 
     def estimate(self) -> Estimate:
         """The sum of what was added."""
         return Estimate(
             seats=round(self._seats),
-            expected_usd=self._input + self._output,
-            low_usd=_LOW_INPUT * self._input + _LOW_OUTPUT * self._output,
-            high_usd=_RETRIES * (_HIGH_INPUT * self._input + _HIGH_OUTPUT * self._output),
+            expected_usd=self._expected.input + self._expected.output,
+            low_usd=_LOW_INPUT * self._low.input + _LOW_OUTPUT * self._low.output,
+            high_usd=_RETRIES * (_HIGH_INPUT * self._high.input + _HIGH_OUTPUT * self._high.output),
         )
 
     def _panel(self, request: GradeRequest, eligible: ByFamily) -> tuple[float, float, float]:

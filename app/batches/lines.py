@@ -2,12 +2,13 @@
 
 import zlib
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from typing import Any
 
 import orjson
 
 from app.domain.items import Answer, Item
-from app.domain.judging import PanelRequest
+from app.domain.judging import PanelRequest, Stages
 from app.grading.requests import GradeRequest
 
 _LEVEL = 1  # requests are read once: the fastest is half as large, too
@@ -50,6 +51,7 @@ def _out(line: int, request: GradeRequest) -> dict[str, Any]:
             "exclude_own_family": panel.exclude_own_family,
             "both_orders": panel.both_orders,
             "seed": panel.seed,
+            "stages": None if panel.stages is None else asdict(panel.stages),
         }
     return kept
 
@@ -58,6 +60,8 @@ def _in(kept: dict[str, Any]) -> GradeRequest:
     panel = kept.get("panel")
     if panel is not None:
         panel["exclude_families"] = frozenset(panel["exclude_families"])
+        if panel.get("stages") is not None:
+            panel["stages"] = Stages(**panel["stages"])
     return GradeRequest(
         rubric=kept["rubric"],
         item=Item(

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from app.calibration.design import build_design
 from app.calibration.prepared import PreparedCalibration
+from app.calibration.snapshot import staged_columns
 from app.stats.anchor_reml import AnchorFit
 from app.stats.factors import score_units
 from app.stats.item_score import ItemModel, Predictions, predict_items
@@ -25,7 +26,8 @@ class BulkScores:
 
     ``raw_mean``: of the panel; ``prediction``: by the full fit, with its variances, NaN where no judge
     that the calibration knows gave a verdict; ``out_of_fold``: the mean over the fold fits, as the
-    frame has it for prompts without human grades. ``panel_score`` and ``reliability`` are as in the frame.
+    frame has it for prompts without human grades. ``panel_score`` and ``reliability`` are as in the frame;
+    ``staged``: what the frame says of panels with two stages, by the evidence's units.
     """
 
     raw_mean: Floats
@@ -33,6 +35,7 @@ class BulkScores:
     out_of_fold: Floats
     panel_score: Floats
     reliability: Floats
+    staged: Mapping[str, NDArray[Any]]
 
 
 def apply_to_evidence(prepared: PreparedCalibration, evidence: Evidence) -> BulkScores:
@@ -82,6 +85,7 @@ def apply_to_evidence(prepared: PreparedCalibration, evidence: Evidence) -> Bulk
         out_of_fold=out_of_fold,
         panel_score=panel.consensus_mean + panel.consensus_slope * scores.score,
         reliability=scores.reliability,
+        staged=staged_columns(design.staged, factor, scores, codes),
     )
 
 

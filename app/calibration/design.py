@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from app.calibration.staged import Staged, weights_of_second_stages
 from app.domain.rubrics import Criterion
 from app.stats.position import PositionEffect, estimate_position, shrink_positions
 from app.storage.evidence import Evidence
@@ -31,7 +32,8 @@ class Design:
     judge's value is the mean of its own distribution. ``human_mean`` (n,), ``n_human`` (n,),
     ``human_inclusion`` (n,), ``annotator_variance`` with ``annotator_freedom`` degrees of freedom.
     ``missing_unit``, ``missing_judge`` int64 (u,): a judge was asked about a unit and none of its draws was
-    scored. ``left_out``: how many verdicts did not count, by reason.
+    scored. ``staged``: first stages of units whose panels had two; None if there are none.
+    ``left_out``: how many verdicts did not count, by reason.
     """
 
     evidence: Evidence
@@ -54,6 +56,7 @@ class Design:
     missing_unit: Ints
     missing_judge: Ints
     left_out: Mapping[str, int]
+    staged: Staged | None = None
 
     @property
     def units(self) -> int:
@@ -104,6 +107,7 @@ def build_design(
             )
         value = value - position[judge] * first_shown
     cells = _cells(unit, judge, value) if signed else raw
+    staged = _staged(evidence, keep, unit, judge, value, native) if evidence.v_chance.size else None
     missing_unit, missing_judge = _missing(evidence, worded & ~scored, cells.unit, cells.judge)
     human_mean, n_human, squares = _people(evidence, signed)
     freedom = int(np.maximum(n_human - 1, 0).sum())
@@ -117,6 +121,7 @@ def build_design(
         annotator_variance=squares / freedom if freedom >= _LEAST_FREEDOM else float("nan"),
         annotator_freedom=freedom, missing_unit=missing_unit, missing_judge=missing_judge,
         left_out={"unscored": int((~scored).sum()), "other_rubric_version": int((scored & ~keep).sum())},
+        staged=staged,
     )  # fmt: skip
 
 
@@ -189,6 +194,22 @@ def _cells(unit: Ints, judge: Ints, value: Floats) -> _Cells:
     deviation = (value - np.repeat(mean, draws)) ** 2
     within = np.add.reduceat(deviation, starts) if len(starts) else np.zeros(0)
     return _Cells(unit[starts], judge[starts], mean, draws.astype(np.int64), within)
+
+
+def _staged(
+    evidence: Evidence, keep: NDArray[np.bool_], unit: Ints, judge: Ints, value: Floats, native: Floats
+) -> Staged | None:
+    """First stages. ``unit``, ``judge``, ``value`` (position removed) and ``native`` are of kept verdicts."""
+    found, weight = weights_of_second_stages(evidence, keep)
+    if not found.size:
+        return None
+    rows = ~evidence.v_second[keep] & np.isin(unit, found)
+    cells = _cells(unit[rows], judge[rows], value[rows])
+    raw = _cells(
+        unit[rows], judge[rows], to_inner(evidence.criterion, native[rows], evidence.kind == "pairwise")
+    )
+    mean = _mean_by(raw.unit, raw.value, len(evidence.unit_id))[found]
+    return Staged(found, weight, cells.unit, cells.judge, cells.value, cells.draws, mean)
 
 
 def _missing(evidence: Evidence, unscored: NDArray[np.bool_], unit: Ints, judge: Ints) -> tuple[Ints, Ints]:

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from app.calibration import limits
 from app.calibration.design import Design
+from app.calibration.staged import Staged
 from app.stats.conformal import conformal_quantile
 from app.stats.errors import InsufficientData
 from app.stats.factors import FactorScores, PanelFactor, fit_panel_factor, score_units
@@ -49,6 +50,10 @@ class Fit:
 def fit_panel(design: Design) -> tuple[PanelFactor, FactorScores, SystemScores]:
     """What verdicts alone say: the panel's factor, every unit's score, every system's mean.
 
+    Whom a second stage asked hangs on what the first said, which is among the verdicts: the likelihood of the
+    factor may ignore it (Rubin 1976), and a unit's score does by the factor's sufficiency. Moments may not:
+    systems' means and variances rest on first stages, which nothing selected.
+
     Raises
     ------
     InsufficientData
@@ -66,12 +71,36 @@ def fit_panel(design: Design) -> tuple[PanelFactor, FactorScores, SystemScores]:
         panel, unit=design.unit, judge=design.judge, value=design.value, draws=design.draws,
         units=design.units,
     )  # fmt: skip
+    unselected = first_stage_scores(design.staged, panel, scores)
     systems = fit_system_scores(
-        score=scores.score, reliability=scores.reliability, system=evidence.system.astype(np.int64),
+        score=unselected.score, reliability=unselected.reliability, system=evidence.system.astype(np.int64),
         other_system=evidence.other_system.astype(np.int64), systems=len(evidence.systems),
         signed=design.signed, consensus_mean=panel.consensus_mean, consensus_slope=panel.consensus_slope,
     )  # fmt: skip
     return panel, scores, systems
+
+
+def first_stage_scores(
+    staged: Staged | None,
+    panel: PanelFactor,
+    scores: FactorScores,
+    known: NDArray[np.integer] | None = None,
+) -> FactorScores:
+    """``scores`` with those of units that had two stages by their first stage alone.
+
+    ``known`` (J,) maps judges of the cells to those of ``panel``, -1 unknown; by default they are the same.
+    """
+    if staged is None:
+        return scores
+    judge = staged.cell_judge if known is None else known[staged.cell_judge].astype(np.int64)
+    rows = judge >= 0
+    first = score_units(
+        panel, unit=staged.cell_unit[rows], judge=judge[rows], value=staged.cell_value[rows],
+        draws=staged.cell_draws[rows], units=len(scores.score),
+    )  # fmt: skip
+    score, reliability = scores.score.copy(), scores.reliability.copy()
+    score[staged.unit], reliability[staged.unit] = first.score[staged.unit], first.reliability[staged.unit]
+    return FactorScores(score, reliability)
 
 
 def without_map(

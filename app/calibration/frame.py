@@ -69,6 +69,12 @@ class Frame:
     Missing verdicts
         ``missing_unit``, ``missing_judge`` int32 (u,): a judge was asked about a unit and gave no verdict;
         ``knows_missing`` is False in old frames, which do not say so.
+    Panels with two stages
+        ``stage_unit`` int32 (t,): units that a second stage was drawn for with a chance below 1;
+        ``stage_weight`` float64 (t,): how the second stage counts in means (1 / chance; 0: not at all);
+        ``first_raw_mean``, ``first_score``, ``first_reliability`` float64 (t,): as ``raw_mean``,
+        ``panel_score`` and ``reliability``, of the first stage alone; ``first_cell_unit``,
+        ``first_cell_judge``, ``first_cell_value`` (d,): its cells. Empty in old frames.
     """
 
     kind: str
@@ -116,6 +122,14 @@ class Frame:
     missing_unit: Ints = field(default_factory=lambda: np.zeros(0, np.int32))
     missing_judge: Ints = field(default_factory=lambda: np.zeros(0, np.int32))
     knows_missing: bool = False
+    stage_unit: Ints = field(default_factory=lambda: np.zeros(0, np.int32))
+    stage_weight: Floats = field(default_factory=lambda: np.zeros(0))
+    first_raw_mean: Floats = field(default_factory=lambda: np.zeros(0))
+    first_score: Floats = field(default_factory=lambda: np.zeros(0))
+    first_reliability: Floats = field(default_factory=lambda: np.zeros(0))
+    first_cell_unit: Ints = field(default_factory=lambda: np.zeros(0, np.int32))
+    first_cell_judge: Ints = field(default_factory=lambda: np.zeros(0, np.int32))
+    first_cell_value: Floats = field(default_factory=lambda: np.zeros(0))
 
     @property
     def block(self) -> NDArray[np.int64]:

@@ -6,8 +6,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.calibration.design import Design
-from app.calibration.fit import Fit
+from app.calibration.fit import Fit, first_stage_scores
 from app.calibration.frame import Frame, pair_code
+from app.calibration.staged import Staged
+from app.stats.factors import FactorScores, PanelFactor
 from app.stats.text_shift import text_directions
 from app.storage.evidence import Evidence
 
@@ -71,7 +73,38 @@ def frame_of(design: Design, fit: Fit) -> Frame:
         text_unit=evidence.sampled.unit.astype(np.int32), text_directions=_directions(evidence),
         missing_unit=design.missing_unit.astype(np.int32),
         missing_judge=design.missing_judge.astype(np.int32), knows_missing=True,
+        **staged_columns(design.staged, fit.panel, scores),
     )  # fmt: skip
+
+
+def staged_columns(
+    staged: Staged | None,
+    panel: PanelFactor | None,
+    scores: FactorScores,
+    known: NDArray[np.integer] | None = None,
+) -> dict[str, Any]:
+    """What a frame says of panels with two stages; without ``panel`` scores are raw means.
+
+    ``known`` is as in `first_stage_scores`: cells of judges that the panel does not know are left out.
+    """
+    if staged is None:
+        return {}
+    judge = staged.cell_judge if known is None else known[staged.cell_judge]
+    rows, score, reliability = judge >= 0, staged.raw_mean, np.zeros(staged.unit.size)
+    if panel is not None:
+        first = first_stage_scores(staged, panel, scores, known)
+        score = panel.consensus_mean + panel.consensus_slope * first.score[staged.unit]
+        reliability = first.reliability[staged.unit]
+    return {
+        "stage_unit": staged.unit.astype(np.int32),
+        "stage_weight": staged.weight,
+        "first_raw_mean": staged.raw_mean,
+        "first_score": score,
+        "first_reliability": reliability,
+        "first_cell_unit": staged.cell_unit[rows].astype(np.int32),
+        "first_cell_judge": judge[rows].astype(np.int32),
+        "first_cell_value": staged.cell_value[rows],
+    }
 
 
 def _directions(evidence: Evidence) -> NDArray[np.float64]:

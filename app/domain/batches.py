@@ -88,13 +88,15 @@ class Spending:
 
 @dataclass(frozen=True, slots=True)
 class BatchCounts:
-    """Items by how they ended, calls made (retries included), seats that took an earlier verdict."""
+    """Items by how they ended, calls made (retries included), seats that took an earlier verdict, and seats
+    of second stages that were not asked."""
 
     complete: int = 0
     partial: int = 0
     failed: int = 0
     calls: int = 0
     reused: int = 0
+    spared: int = 0
 
     @property
     def settled(self) -> int:

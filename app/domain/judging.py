@@ -119,8 +119,9 @@ class Seat:
     """One judge's place on a panel with its presentation, settled before the judge is called.
 
     ``order[k]`` is the index of the answer shown in place ``k``. ``inclusion_probability`` is the
-    judge's chance of sitting on this panel. ``replaces`` is the position of the failed seat whose
-    stead this one takes; its probability is then that of the replacement draw.
+    judge's chance of sitting on this panel; in the second stage of a panel its chance given who sat in
+    the first. ``replaces`` is the position of the failed seat whose stead this one takes; its probability
+    is then that of the replacement draw.
     """
 
     position: int
@@ -131,8 +132,40 @@ class Seat:
 
 
 @dataclass(frozen=True, slots=True)
+class Stages:
+    """A panel that is asked in two stages: ``first`` families' first judges always, the others by chance.
+
+    That chance is at least ``least_chance`` and rises with the width of the calibrated interval and with the
+    disagreement of the first judges: one as wide as ``wide`` of the scale, or a gap of ``apart`` of it, makes
+    the second stage certain (see `app.grading.stages`).
+    """
+
+    first: int
+    least_chance: float = 0.2
+    wide: float = 1.0
+    apart: float = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class SecondStage:
+    """What was drawn of a panel's second stage, on record before any of its judges is called.
+
+    ``chance`` is in (0, 1]; ``asked`` says whether the draw had its judges called. ``width`` and ``gap`` are
+    what the chance came from, as shares of the scale; None where unknown. ``seats``: how many there were to
+    ask. ``position``: seats from this one on belong to the second stage.
+    """
+
+    chance: float
+    asked: bool
+    width: float | None
+    gap: float | None
+    seats: int
+    position: int
+
+
+@dataclass(frozen=True, slots=True)
 class PanelRequest:
-    """What a caller asks of a panel."""
+    """What a caller asks of a panel. ``stages`` None: every seat is asked at once."""
 
     families: int = 3
     judges_per_family: int = 1
@@ -140,6 +173,7 @@ class PanelRequest:
     exclude_own_family: bool = False
     both_orders: bool = False
     seed: int | None = None
+    stages: Stages | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,11 +181,15 @@ class Assignment:
     """Panel, presentations, seed and inclusion probabilities: on record before any judge is called.
 
     ``families_drawn_from`` maps every eligible family to how many of its judges could have sat.
+    ``waiting`` are the seats of a second stage that has not been drawn yet: they follow from the seed, and
+    are no part of the record until they are asked. ``second`` says what was drawn of it.
     """
 
     seed: int
     seats: tuple[Seat, ...]
     families_drawn_from: Mapping[str, int]
+    waiting: tuple[Seat, ...] = ()
+    second: SecondStage | None = None
 
 
 class TooFewFamilies(Exception):

@@ -7,7 +7,7 @@ often over the seats of one item and every order is equally likely at every seat
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from random import Random
 
@@ -39,6 +39,8 @@ def assign(eligible: ByFamily, request: PanelRequest, answers: int, seed: int) -
     ``eligible`` is as `eligible_judges` returns it; ``request`` counts for its sizes, its exclusions
     have been applied already. A family with fewer than ``judges_per_family`` judges seats all it has.
     With ``both_orders`` each judge has two neighbouring seats, the second order the reverse of the first.
+    With ``stages`` the panel is the same; the first judge of each of its first families sits in the first
+    stage, and the other seats wait.
 
     Raises
     ------
@@ -62,7 +64,41 @@ def assign(eligible: ByFamily, request: PanelRequest, answers: int, seed: int) -
         Seat(position, judge, order, chances[judge.family])
         for position, (judge, order) in enumerate(zip(panel, orders, strict=True))
     )
-    return Assignment(seed, seats, {family: len(judges) for family, judges in eligible.items()})
+    seats, waiting = in_stages(seats, request, chances)
+    drawn_from = {family: len(judges) for family, judges in eligible.items()}
+    return Assignment(seed, seats, drawn_from, waiting)
+
+
+def in_stages(
+    seats: tuple[Seat, ...], request: PanelRequest, chances: Mapping[str, float]
+) -> tuple[tuple[Seat, ...], tuple[Seat, ...]]:
+    """The seats of the first stage and those of the second, numbered in this order.
+
+    Families stand in random order, and so do the judges of a family. So those of the first stage are a
+    random sample: a judge with chance c of sitting on the panel sits in the first stage with chance
+    c * first / (families * judges of its family on it), and given the first stage in the second with
+    (c - that) / (1 - that).
+    """
+    if request.stages is None:
+        return seats, ()
+    by_family: dict[str, list[JudgeVersion]] = {}
+    for seat in seats:
+        judges = by_family.setdefault(seat.judge.family, [])
+        if seat.judge not in judges:
+            judges.append(seat.judge)
+    begins = {judges[0] for judges in list(by_family.values())[: request.stages.first]}
+    first, second = [], []
+    for seat in seats:
+        family, on_panel = seat.judge.family, len(by_family[seat.judge.family])
+        share = request.stages.first / (request.families * on_panel)
+        early = chances[family] * share
+        if seat.judge in begins:
+            first.append(replace(seat, inclusion_probability=early))
+        else:
+            late = (chances[family] - early) / (1.0 - early) if early < 1.0 else 0.0
+            second.append(replace(seat, inclusion_probability=late))
+    numbered = [replace(seat, position=place) for place, seat in enumerate((*first, *second))]
+    return tuple(numbered[: len(first)]), tuple(numbered[len(first) :])
 
 
 def draw_panel(eligible: ByFamily, families: int, per_family: int, rng: Random) -> list[JudgeVersion]:

@@ -6,7 +6,7 @@ judge said is committed together with the grade's end, before anybody is told of
 
 import asyncio
 from collections.abc import Callable, Coroutine, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import lru_cache, partial
 from random import Random, SystemRandom
@@ -14,18 +14,35 @@ from typing import Any, Protocol
 
 import structlog
 
-from app.domain.calibration import CalibratedScore
 from app.domain.ids import show_id
 from app.domain.items import Item
-from app.domain.judging import Assignment, JudgeVersion, Reply, Seat, Unscored, UnscoredReason
+from app.domain.judging import (
+    Assignment,
+    JudgeVersion,
+    Reply,
+    Seat,
+    SecondStage,
+    Unscored,
+    UnscoredReason,
+)
 from app.domain.problems import NotFound
 from app.domain.projects import Project
 from app.domain.rubrics import RubricVersion
 from app.grading.assignment import ByFamily, assign, eligible_judges
 from app.grading.panel import Panel
 from app.grading.requests import GradeRequest, check, exclusions
-from app.grading.results import SIMULATED_NOTE, Grade, SeatOutcome, Status, scored, status_of, summarise
+from app.grading.results import (
+    SIMULATED_NOTE,
+    Calibrated,
+    Grade,
+    SeatOutcome,
+    Status,
+    scored,
+    status_of,
+    summarise,
+)
 from app.grading.rubrics import Rubrics
+from app.grading.stages import draw_second
 from app.grading.stored import as_stored, from_storage
 from app.judges.roster import Roster
 from app.judges.turns import Lane
@@ -38,7 +55,6 @@ SEED_BITS = 53  # what JavaScript's numbers hold exactly
 _STOPPED = Unscored(UnscoredReason.PROVIDER_ERROR, "the service stopped before this judge had answered")
 
 Spawn = Callable[[Coroutine[Any, Any, Any], str], object]  # runs work that nobody waits for, under a name
-Calibrated = Mapping[str, Sequence[CalibratedScore]]  # per criterion, one per answer (one in all for a pair)
 
 
 class Calibrate(Protocol):
@@ -163,6 +179,33 @@ class Grading:
             seed = self._rng.getrandbits(SEED_BITS)
         return assign(eligible, request.panel, len(request.item.answers), seed), eligible
 
+    def resumed(self, request: GradeRequest, eligible: ByFamily, stored: Assignment) -> Assignment:
+        """A stored assignment with the seats that still wait for their second stage.
+
+        They are drawn again from the stored seed; judges that went away meanwhile, or sit already, are not
+        among them.
+        """
+        if request.panel.stages is None or stored.second is not None:
+            return stored
+        again = assign(eligible, request.panel, len(request.item.answers), stored.seed)
+        seated = {seat.judge for seat in stored.seats}
+        return replace(stored, waiting=tuple(seat for seat in again.waiting if seat.judge not in seated))
+
+    async def draw_second(
+        self,
+        project_id: int,
+        rubric: RubricVersion,
+        request: GradeRequest,
+        assignment: Assignment,
+        outcomes: Sequence[SeatOutcome],
+        position: int,
+    ) -> Assignment:
+        """Draw whether the seats that wait are asked, by what came of the others; nothing is recorded."""
+        assert request.panel.stages is not None  # else no seat waits
+        calibrated, _ = await self.derive(project_id, rubric, request.item, assignment, outcomes)
+        answers = len(request.item.answers)
+        return draw_second(request.panel.stages, assignment, rubric, answers, outcomes, calibrated, position)
+
     def eligible(self, project: Project, rubric: RubricVersion, request: GradeRequest) -> ByFamily:
         """The judges that may sit on the request's panel; BadInput if it asks for what cannot be."""
         check(request, rubric.rubric, project.policy)
@@ -185,7 +228,7 @@ class Grading:
             return {}, (*warnings, "The calibration could not be applied; scores are raw.")
 
     async def _carry_out(self, begun: Begun) -> Grade:
-        outcomes = await self._ask(begun)
+        outcomes, second = await self._ask(begun)
         status = status_of(outcomes)
         calibrated, warnings = await self.derive(
             begun.project.id, begun.assigned.rubric, begun.request.item, begun.assignment, outcomes
@@ -195,10 +238,19 @@ class Grading:
         now = await self._record(begun.assigned, outcomes, status, derived, callback)
         if callback:
             self._finished()
-        return self._grade(begun, status, outcomes, calibrated, warnings, now)
+        return self._grade(begun, status, outcomes, calibrated, warnings, now, second)
 
-    async def _ask(self, begun: Begun) -> tuple[SeatOutcome, ...]:
-        request = begun.request
+    async def _ask(self, begun: Begun) -> tuple[tuple[SeatOutcome, ...], SecondStage | None]:
+        request, second = begun.request, None
+
+        async def draw_and_record(outcomes: Sequence[SeatOutcome], position: int) -> Sequence[Seat]:
+            nonlocal second
+            drawn = await self.draw_second(
+                begun.project.id, begun.assigned.rubric, request, begun.assignment, outcomes, position
+            )
+            await assignments.record_second(self._db, begun.assigned, drawn, now=self._now())
+            second = drawn.second
+            return drawn.seats[len(outcomes) :]
 
         async def record_replacement(seat: Seat) -> None:
             await assignments.record_replacement(self._db, begun.assigned, seat, now=self._now())
@@ -215,18 +267,19 @@ class Grading:
             replaced=record_replacement,
             answered=self._watch,
             lane=Lane(begun.project.id),
+            second=draw_and_record,
         )
         self.waiting += 1
         try:
             async with asyncio.timeout_at(begun.deadline):
                 await self._places.acquire()
         except TimeoutError:
-            return panel.turned_away()
+            return panel.turned_away(), None
         finally:
             self.waiting -= 1
         self.in_flight += 1
         try:
-            return await panel.ask()
+            return await panel.ask(), second
         finally:
             self.in_flight -= 1
             self._places.release()
@@ -265,8 +318,9 @@ class Grading:
 
     def _warnings(self, assignment: Assignment) -> tuple[str, ...]:
         warnings = [SIMULATED_NOTE] if self._roster.simulated else []
-        families = len({seat.judge.family for seat in assignment.seats})
-        if families < 3:
+        families = len({seat.judge.family for seat in (*assignment.seats, *assignment.waiting)})
+        spared = assignment.second is not None and not assignment.second.asked
+        if families < 3 and not spared:
             warnings.append(
                 f"The panel was drawn from {families} famil{'y' if families == 1 else 'ies'}: "
                 "with fewer than three, biases that a family shares do not average out."
@@ -281,6 +335,7 @@ class Grading:
         calibrated: Calibrated,
         warnings: tuple[str, ...],
         finished_at: datetime | None = None,
+        second: SecondStage | None = None,
     ) -> Grade:
         rubric, item = begun.assigned.rubric, begun.request.item
         return Grade(
@@ -296,4 +351,5 @@ class Grading:
             raw=summarise(rubric, len(item.answers), outcomes) if finished_at else {},
             calibrated=calibrated,
             warnings=warnings or self._warnings(begun.assignment),
+            second=second,
         )

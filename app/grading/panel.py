@@ -1,7 +1,7 @@
 """Asking a panel: every seat at once, and another judge of the same family where one fails."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -28,6 +28,9 @@ _LEAST_SHARE = 0.1
 AskSeat = Callable[[Seat, Question, float | None], Awaitable[Reply]]
 """Asks a seat's judge; the number is what the seat may cost at most, if that is limited."""
 
+DrawSecond = Callable[[Sequence[SeatOutcome], int], Awaitable[Sequence[Seat]]]
+"""From what came of the first stage, and the next free position: the seats of the second that are asked."""
+
 
 @dataclass(slots=True)
 class Panel:
@@ -37,6 +40,7 @@ class Panel:
     seats drawn at first, and a replacement has what is left of the share it takes over.
 
     ``known`` has replies that are on record already, by position: these seats are not asked again.
+    ``second`` draws whether the seats that wait are asked, once the others have ended, and puts it on record.
     ``lane`` says for whom judges are asked. ``ask_seat`` asks in place of the ordinary way; what it raises
     ends the panel.
     """
@@ -54,19 +58,27 @@ class Panel:
     known: Mapping[int, Reply] = field(default_factory=dict)
     ask_seat: AskSeat | None = None
     lane: Lane = NOBODYS
+    second: DrawSecond | None = None
     _seated: set[JudgeVersion] = field(default_factory=set)
     _positions: int = 0
 
     async def ask(self) -> tuple[SeatOutcome, ...]:
         """Every seat with its reply, replacements last; never raises for anything a judge does."""
-        seats = self.assignment.seats
-        self._seated = {seat.judge for seat in seats}
+        seats, waiting = self.assignment.seats, self.assignment.waiting
+        self._seated = {seat.judge for seat in (*seats, *waiting)}  # who waits replaces nobody
         self._positions = len(seats)
         drawn = [seat for seat in seats if seat.replaces is None]
-        share = None if self.max_cost_usd is None else self.max_cost_usd / len(drawn)
-        chains = await _all(self._fill(seat, share) for seat in drawn)
-        outcomes = [outcome for chain in chains for outcome in chain]
+        share = None if self.max_cost_usd is None else self.max_cost_usd / (len(drawn) + len(waiting))
+        outcomes = await self._stage(drawn, share)
+        if waiting and self.second is not None:
+            later = await self.second(outcomes, self._positions)
+            self._positions += len(later)
+            outcomes += await self._stage(later, share)
         return tuple(sorted(outcomes, key=lambda outcome: outcome.seat.position))
+
+    async def _stage(self, seats: Sequence[Seat], share: float | None) -> list[SeatOutcome]:
+        chains = await _all(self._fill(seat, share) for seat in seats)
+        return [outcome for chain in chains for outcome in chain]
 
     def turned_away(self) -> tuple[SeatOutcome, ...]:
         """Every seat unscored, because the time was over before this grade's turn; nobody is asked."""

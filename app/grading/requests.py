@@ -1,6 +1,6 @@
 """What a caller asks of a grade, and what about it cannot be."""
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from app.domain.items import Item
@@ -40,6 +40,7 @@ class GradeRequest:
                 "exclude_families": sorted(panel.exclude_families),
                 "exclude_own_family": panel.exclude_own_family,
                 "both_orders": panel.both_orders,
+                "stages": None if panel.stages is None else asdict(panel.stages),
             },
             "max_cost_usd": self.max_cost_usd,
             "timeout_s": self.timeout_s,
@@ -86,4 +87,11 @@ def _panel_problems(request: GradeRequest, rubric: Rubric, policy: PanelPolicy) 
     if panel.both_orders and rubric.kind is RubricKind.POINTWISE:
         wording = "a pointwise rubric shows one answer, which has no order"
         problems.append(Problem(wording, path="body.panel.both_orders", value=True))
+    most = panel.families if panel.judges_per_family > 1 else panel.families - 1
+    if panel.stages is not None and panel.stages.first > most:
+        wording = (
+            f"at most {most} of {panel.families} families can be asked first: one judge of each, "
+            "and somebody has to be left for the second stage"
+        )
+        problems.append(Problem(wording, path="body.panel.stages.first", value=panel.stages.first))
     return problems

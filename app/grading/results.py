@@ -8,13 +8,17 @@ from math import sqrt
 
 from app.domain.calibration import CalibratedScore
 from app.domain.items import Item
-from app.domain.judging import Reply, Seat
+from app.domain.judging import Reply, Seat, SecondStage
 from app.domain.rubrics import RubricKind, RubricVersion
 
 SIMULATED_NOTE = (
     "The judges of this panel are simulated: no model read the texts, and the scores measure nothing. "
     "Configure a roster (VENIRE_JUDGES) to grade for real."
 )
+
+
+Calibrated = Mapping[str, Sequence[CalibratedScore]]
+"""Per criterion, one per answer (one in all for a pair)."""
 
 
 class Status(StrEnum):
@@ -49,7 +53,10 @@ class SeatOutcome:
 
 @dataclass(frozen=True, slots=True)
 class Grade:
-    """A grade as it stands. ``raw`` and ``calibrated`` have one entry per answer (one in all for a pair)."""
+    """A grade as it stands. ``raw`` and ``calibrated`` have one entry per answer (one in all for a pair).
+
+    ``second`` is what was drawn of the panel's second stage; None if it has none, or not yet.
+    """
 
     id: int
     status: Status
@@ -61,8 +68,9 @@ class Grade:
     finished_at: datetime | None
     simulated: bool
     raw: Mapping[str, Sequence[PanelSummary | None]] = field(default_factory=dict)
-    calibrated: Mapping[str, Sequence[CalibratedScore]] = field(default_factory=dict)
+    calibrated: Calibrated = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+    second: SecondStage | None = None
 
     @property
     def cost_usd(self) -> float:

@@ -35,6 +35,7 @@ def from_storage(stored: StoredGrade) -> Grade:
             for criterion, units in answered.get("calibrated", {}).items()
         },
         warnings=tuple(answered.get("warnings", ())),
+        second=stored.assignment.second,
     )
 
 

@@ -16,6 +16,7 @@ from app.reporting.anchor_shift import Anchoring, compare_anchors
 from app.reporting.seats import Seats, seats_of
 from app.stats.factors import FactorScores
 from app.stats.panel_weights import PanelWeights, weigh_panel
+from app.stats.two_phase import two_phase_score
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -83,13 +84,15 @@ def raw_units(design: Design) -> GradedUnits:
     """What there is without a calibration: raw verdicts and human grades, with the raw mean as the score."""
     n = design.units
     bare = without_map(design, None, FactorScores(np.full(n, np.nan), np.zeros(n)), None)
-    return graded_units(replace(frame_of(design, bare), panel_score=design.raw_mean))
+    frame = frame_of(design, bare)
+    return graded_units(replace(frame, panel_score=design.raw_mean))
 
 
 def graded_units(frame: Frame) -> GradedUnits:
     """Arrange a frame; about 0.1 s for 200,000 units, done once per calibration."""
     n = frame.unit_id.size
     anchoring, weights = compare_anchors(frame), _weights(frame)
+    frame = with_two_phase_scores(frame)
     if frame.kind != "pairwise":
         return GradedUnits(
             frame=frame,
@@ -130,15 +133,41 @@ def graded_units(frame: Frame) -> GradedUnits:
 
 
 def _weights(frame: Frame) -> PanelWeights:
-    """A pair's values are signed, so all pairs are one group: their mean is 0 by the order of names."""
-    signed = frame.kind == "pairwise"
+    """A pair's values are signed, so all pairs are one group: their mean is 0 by the order of names.
+
+    Units whose panels had two stages stand there twice, once as their first stage alone saw them (without
+    human grades), and are predicted by the two-phase score of both.
+    """
+    n, unit, signed = frame.unit_id.size, frame.stage_unit, frame.kind == "pairwise"
     size = np.log1p(frame.length) - (np.log1p(frame.other_length) if signed else 0.0)
-    return weigh_panel(
-        score=frame.panel_score,
-        judge_values=frame.judge_matrix(),
-        human=frame.human_mean,
-        group=np.zeros_like(frame.system) if signed else frame.system,
-        prompt=frame.prompt,
-        size=size,
+    group = np.zeros_like(frame.system) if signed else frame.system
+    first = np.full((unit.size, len(frame.judges)), np.nan)
+    place = np.zeros(n, np.int64)
+    place[unit] = np.arange(unit.size)
+    first[place[frame.first_cell_unit], frame.first_cell_judge] = frame.first_cell_value
+    weights = weigh_panel(
+        score=np.concatenate([frame.panel_score, frame.first_score]),
+        judge_values=np.concatenate([frame.judge_matrix(), first]),
+        human=np.concatenate([frame.human_mean, np.full(unit.size, np.nan)]),
+        group=np.concatenate([group, group[unit]]),
+        prompt=np.concatenate([frame.prompt, frame.prompt[unit]]),
+        size=np.concatenate([size, size[unit]]),
         signed=signed,
     )
+    prediction = weights.prediction[:n].copy()
+    prediction[unit] = two_phase_score(
+        first=weights.prediction[n:], whole=prediction[unit], weight=frame.stage_weight
+    )
+    return replace(weights, prediction=prediction)
+
+
+def with_two_phase_scores(frame: Frame) -> Frame:
+    """The frame with two-phase scores in place of those of whoever happened to be asked."""
+    unit, weight = frame.stage_unit, frame.stage_weight
+    if not unit.size:
+        return frame
+    score, raw, reliability = frame.panel_score.copy(), frame.raw_mean.copy(), frame.reliability.copy()
+    score[unit] = two_phase_score(first=frame.first_score, whole=score[unit], weight=weight)
+    raw[unit] = two_phase_score(first=frame.first_raw_mean, whole=raw[unit], weight=weight)
+    reliability[unit] = frame.first_reliability
+    return replace(frame, panel_score=score, raw_mean=raw, reliability=reliability)

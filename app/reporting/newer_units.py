@@ -73,8 +73,23 @@ def with_newer(frame: Frame, later: Evidence, scores: BulkScores) -> Extended:
         human_inclusion=joined(frame.human_inclusion, nothing),
         strata=strata,
         newest_verdict=later.newest_verdict,
+        **_staged(frame, scores, rows),
     )
     return Extended(extended, int(rows.size), left_out)
+
+
+def _staged(frame: Frame, scores: BulkScores, rows: NDArray[np.int64]) -> dict[str, Any]:
+    """First stages of the frame's units and of the new ones; these add no cells, as new units have none."""
+    if not scores.staged:
+        return {}
+    place = np.full(len(scores.raw_mean), -1)
+    place[rows] = frame.unit_id.size + np.arange(rows.size)
+    unit = place[scores.staged["stage_unit"]]
+    new = unit >= 0
+    joined = {"stage_unit": np.concatenate([frame.stage_unit, unit[new].astype(np.int32)])}
+    for name in ("stage_weight", "first_raw_mean", "first_score", "first_reliability"):
+        joined[name] = np.concatenate([getattr(frame, name), scores.staged[name][new]])
+    return joined
 
 
 def _merged(mine: Sequence[str], theirs: Sequence[str]) -> tuple[tuple[str, ...], NDArray[np.int64]]:

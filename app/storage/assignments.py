@@ -45,6 +45,20 @@ SEATS = Insert(
         "created_at",
     ),
 )
+SECOND_STAGES = Insert(
+    tables.second_stages,
+    (
+        "grade_id",
+        "project_id",
+        "chance",
+        "asked",
+        "width",
+        "gap",
+        "seats",
+        "position",
+        "created_at",
+    ),
+)
 CALLBACKS = Insert(tables.callbacks, ("grade_id", "project_id", "url", "attempts"))
 
 PENDING = "pending"
@@ -165,6 +179,36 @@ def replacement_rows(grade: AssignedGrade, seat: Seat, *, now: datetime) -> dict
     """The rows of a replacement seat, for one submission."""
     catalog = Catalog(grade.project_id, to_ms(now))
     catalog.put(SEATS, _seat_row(catalog, grade.id, seat))
+    return catalog.rows
+
+
+async def record_second(db: Database, grade: AssignedGrade, assignment: Assignment, *, now: datetime) -> None:
+    """Make a second stage durable that has just been drawn, with its seats if they are asked."""
+    await db.submit(second_rows(grade, assignment, now=now))
+
+
+def second_rows(grade: AssignedGrade, assignment: Assignment, *, now: datetime) -> dict[Insert, list[Row]]:
+    """The rows of a second stage, for one submission."""
+    second = assignment.second
+    assert second is not None  # it has just been drawn
+    catalog = Catalog(grade.project_id, to_ms(now))
+    catalog.put(
+        SECOND_STAGES,
+        (
+            grade.id,
+            grade.project_id,
+            second.chance,
+            second.asked,
+            second.width,
+            second.gap,
+            second.seats,
+            second.position,
+            catalog.at,
+        ),
+    )
+    for seat in assignment.seats:
+        if seat.position >= second.position:
+            catalog.put(SEATS, _seat_row(catalog, grade.id, seat))
     return catalog.rows
 
 

@@ -59,7 +59,7 @@ async def add_chunk(
     db: Database, batch_id: int, project_id: int, *, number: int, first: int, items: int, requests: bytes
 ) -> None:
     """Store the requests of one chunk of a batch that is being checked; ``first`` numbers its first item."""
-    counts = dict.fromkeys(("complete", "partial", "failed", "calls", "reused", "round"), 0)
+    counts = dict.fromkeys(("complete", "partial", "failed", "calls", "reused", "spared", "round"), 0)
     values = {"batch_id": batch_id, "project_id": project_id, "number": number}
     row = insert(batch_chunks).values(
         id=chunk_id(batch_id, number),
@@ -269,10 +269,8 @@ def _drop(connection: Connection, ids: list[int]) -> int:
 def _whole(connection: Connection, rows: Any) -> list[Batch]:
     ids = [row.id for row in rows]
     c = batch_chunks.c
-    sums = (func.sum(c.complete), func.sum(c.partial), func.sum(c.failed), func.sum(c.calls))
-    counted = connection.execute(
-        select(c.batch_id, *sums, func.sum(c.reused)).where(c.batch_id.in_(ids)).group_by(c.batch_id)
-    )
+    sums = [func.sum(c[name]) for name in ("complete", "partial", "failed", "calls", "reused", "spared")]
+    counted = connection.execute(select(c.batch_id, *sums).where(c.batch_id.in_(ids)).group_by(c.batch_id))
     counts = {batch: BatchCounts(*(int(value or 0) for value in values)) for batch, *values in counted}
     money = connection.execute(select(budget_table).where(budget_table.c.id.in_(ids)))
     spent = {row.id: budgets.spending(row) for row in money}

@@ -194,9 +194,10 @@ def progress_rows(
     failed: int = 0,
     calls: int = 0,
     reused: int = 0,
+    spared: int = 0,
 ) -> Rows:
     """Rows that count what came of items and seats, and that are refused with `ClaimLost` if the claim is."""
-    return {_PROGRESS: [(complete, partial, failed, calls, reused, (chunk.id, chunk.claim))]}
+    return {_PROGRESS: [(complete, partial, failed, calls, reused, spared, (chunk.id, chunk.claim))]}
 
 
 def item_row(
@@ -223,7 +224,7 @@ async def item_results(db: Database, batch_id: int, *, after: int, limit: int) -
     return await db.read(lambda c: tuple(ItemResult(*row) for row in c.execute(query)))
 
 
-_AMOUNTS = ("complete", "partial", "failed", "calls", "reused")
+_AMOUNTS = ("complete", "partial", "failed", "calls", "reused", "spared")
 
 
 def _claimed(connection: Connection, rows: list[Row]) -> list[Row]:

@@ -1,13 +1,13 @@
 """Evidence: all that judges and people said on one criterion, as arrays for the statistics."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from hashlib import sha256
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import ColumnElement, Connection, and_, func, or_, select
+from sqlalchemy import ColumnElement, Connection, Select, and_, func, or_, select
 
 from app.domain.anchors import SIMULATED_PEOPLE
 from app.domain.judging import JudgeVersion
@@ -28,6 +28,7 @@ from app.storage.tables import (
     imports,
     judge_versions,
     rubric_versions,
+    second_stages,
     tallies,
     verdicts,
 )
@@ -62,6 +63,9 @@ class Evidence:
         shown; 0 for an answer alone; -1 unknown. ``v_draw`` int16 (m,) from 1. ``v_inclusion``
         float64 (m,), NaN for imported verdicts. ``v_unscored`` int8 (m,): -1 scored, else the index in
         `UnscoredReason`. ``v_rubric_version`` int32 (m,).
+        ``v_chance`` float64 (m,): with which the second stage of the verdict's panel was asked, NaN for a
+        panel with one stage; ``v_second`` bool (m,): the verdict is of that second stage; ``v_grade`` int64
+        (m,): the panel's grade, -1 for imported verdicts. All empty where no panel had two stages.
     Human verdicts (one per annotator and unit: the newest, where anchor sets overlap)
         ``h_unit``, ``h_annotator`` int32 (k,), ``h_value`` float64 (k,) on the same scale as ``v_value``,
         ``h_inclusion`` float64 (k,), NaN where not logged.
@@ -118,6 +122,9 @@ class Evidence:
     ambiguous: int
     sha256: str
     sampled: SampledTexts = NO_TEXTS
+    v_chance: Floats = field(default_factory=lambda: np.zeros(0))
+    v_second: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, np.bool_))
+    v_grade: Ids = field(default_factory=lambda: np.zeros(0, np.int64))
 
 
 async def load_evidence(
@@ -161,6 +168,7 @@ class _Votes:
     inclusion: Floats
     draw: NDArray[np.int16]
     unscored: NDArray[np.int8]
+    stages: dict[str, NDArray[Any]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,6 +241,7 @@ def _load(
         "simulated": take_simulated,
         "left_out": real and planted and not take_simulated,
     }
+    parts |= votes.stages
     sampled = _sampled(connection, units, h.unit[kept], texts) if texts else NO_TEXTS
     return Evidence(**parts, newest_verdict=newest, sha256=_digest(parts), sampled=sampled)
 
@@ -269,11 +278,24 @@ def _votes(connection: Connection, project_id: int, criterion: int, after: int, 
         .order_by(v.id)
     )
     i64, f64 = np.int64, np.float64
-    types = (i64, i64, i64, i64, np.int16, np.int8, f64, f64, f64, np.int8)
-    judge, version, answer, other, draw, place, value, expected, inclusion, unscored = fetch(
+    types: list[Any] = [i64, i64, i64, i64, np.int16, np.int8, f64, f64, f64, np.int8]
+    staged = connection.execute(_any_second_stage(project_id)).first() is not None
+    if staged:  # what a join costs per verdict is paid by those who have two stages
+        s = second_stages.c
+        query = query.outerjoin(second_stages, s.grade_id == v.grade_id)
+        second = func.coalesce(v.position >= s.position, False)
+        query = query.add_columns(s.chance, second, func.coalesce(v.grade_id, -1))
+        types += [f64, np.bool_, i64]
+    judge, version, answer, other, draw, place, value, expected, inclusion, unscored, *stages = fetch(
         connection, query, types
     )
-    return _Votes(judge, version, Said(answer, other, value, place), expected, inclusion, draw, unscored)
+    said = Said(answer, other, value, place)
+    named = dict(zip(("v_chance", "v_second", "v_grade"), stages, strict=True)) if staged else {}
+    return _Votes(judge, version, said, expected, inclusion, draw, unscored, named)
+
+
+def _any_second_stage(project_id: int) -> Select[tuple[int]]:
+    return select(second_stages.c.grade_id).where(second_stages.c.project_id == project_id).limit(1)
 
 
 def _visible(connection: Connection, project_id: int, after: int) -> list[ColumnElement[bool]]:

@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import Connection, select, update
 
 from app.domain.items import Answer, Item
-from app.domain.judging import Assignment, Reply, Score, Seat, Unscored, Usage
+from app.domain.judging import Assignment, Reply, Score, Seat, SecondStage, Unscored, Usage
 from app.domain.rubrics import Rubric, RubricKind, RubricVersion
 from app.storage import processes, tables
 from app.storage.assignments import PENDING, AssignedGrade
@@ -92,9 +92,11 @@ def _load(connection: Connection, project_id: int, grade_id: int) -> StoredGrade
             versions.c.version,
             versions.c.content,
             tables.callbacks.c.url,
+            *(column.label(f"second_{column.name}") for column in tables.second_stages.c),
         )
         .join(versions, versions.c.id == grades.c.rubric_version_id)
         .outerjoin(tables.callbacks, tables.callbacks.c.grade_id == grades.c.id)
+        .outerjoin(tables.second_stages, tables.second_stages.c.grade_id == grades.c.id)
         .where(grades.c.id == grade_id, grades.c.project_id == project_id)
     ).one_or_none()
     if row is None:
@@ -106,7 +108,7 @@ def _load(connection: Connection, project_id: int, grade_id: int) -> StoredGrade
     return StoredGrade(
         assigned=assigned,
         item=_item(connection, row.item_id, answers),
-        assignment=Assignment(int(row.seed), seats, json.loads(row.families)),
+        assignment=Assignment(int(row.seed), seats, json.loads(row.families), second=_second(row)),
         replies=replies_of(connection, assigned, grade_id),
         status=GradeStatus(row.status),
         created_at=from_ms(row.created_at),
@@ -175,6 +177,19 @@ def _seats(connection: Connection, grade_id: int) -> tuple[tuple[Seat, ...], tup
         .order_by(seats.c.position)
     ).all()
     return tuple(_seat(row) for row in rows), tuple(row.judge_version_id for row in rows)
+
+
+def _second(row: Any) -> SecondStage | None:
+    if row.second_grade_id is None:
+        return None
+    return SecondStage(
+        chance=row.second_chance,
+        asked=bool(row.second_asked),
+        width=row.second_width,
+        gap=row.second_gap,
+        seats=row.second_seats,
+        position=row.second_position,
+    )
 
 
 def _seat(row: Any) -> Seat:

@@ -275,6 +275,23 @@ seats = Table(
     sqlite_with_rowid=False,
 )
 
+# What was drawn of a panel's second stage, before its judges were called: its seats begin at ``position``.
+second_stages = Table(
+    "second_stages",
+    metadata,
+    _key("grades", "grade_id", primary_key=True, autoincrement=False),
+    _project(),
+    Column("chance", Double, nullable=False),
+    Column("asked", Boolean, nullable=False),
+    Column("width", Double),  # of the widest calibrated interval, as a share of the scale
+    Column("gap", Double),  # between judges of the first stage, as a share of the scale
+    Column("seats", SmallInteger, nullable=False),  # that there were to ask
+    Column("position", SmallInteger, nullable=False),
+    _when("created_at"),
+    Index(None, "project_id"),
+    sqlite_with_rowid=False,
+)
+
 replies = Table(
     "replies",
     metadata,
@@ -720,6 +737,8 @@ batch_chunks = Table(
     Column("failed", Integer, nullable=False),
     Column("calls", BigInteger, nullable=False),  # attempts, retries included
     Column("reused", Integer, nullable=False),  # seats that took an earlier verdict
+    # Seats of second stages that were not asked.
+    Column("spared", Integer, nullable=False, server_default="0"),
     UniqueConstraint("batch_id", "number"),
     Index(
         "ix_batch_chunks_open",
@@ -740,6 +759,20 @@ batch_items = Table(
     Column("line", Integer, nullable=False),  # in the caller's file, from 1
     _key("grades", "grade_id", nullable=True),
     Column("problem", Words),
+    sqlite_with_rowid=False,
+)
+
+# How a batch's comparison of two systems stands that ends it once it is decided. ``state`` is the confidence
+# sequence after the first ``chunks`` chunks; what a caller sees of it is JSON.
+batch_comparisons = Table(
+    "batch_comparisons",
+    metadata,
+    _key("batches", "batch_id", primary_key=True, autoincrement=False),
+    _project(),
+    Column("chunks", Integer, nullable=False),
+    Column("state", LargeBinary, nullable=False),
+    Column("shown", Words, nullable=False),
+    _when("looked_at", nullable=True),
     sqlite_with_rowid=False,
 )
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from app.domain.calibration import CalibratedScore
 from app.domain.ids import show_id
-from app.domain.judging import JudgeVersion, Reply
+from app.domain.judging import JudgeVersion, Reply, SecondStage
 from app.domain.rubrics import RubricKind
 from app.grading.results import Grade, PanelSummary, SeatOutcome
 
@@ -28,12 +28,13 @@ def shown(grade: Grade) -> dict[str, Any]:
         "systems": [answer.system for answer in grade.item.answers],
         "created_at": grade.created_at,
         "finished_at": grade.finished_at,
-        "seats": [_seat(outcome, kind, answers) for outcome in grade.seats],
+        "seats": [_seat(outcome, kind, answers, grade.second) for outcome in grade.seats],
         "raw": {name: _listed(kind, [_raw(one) for one in units]) for name, units in grade.raw.items()},
         "calibrated": {
             name: _listed(kind, [_calibrated(grade, one) for one in units])
             for name, units in grade.calibrated.items()
         },
+        "second_stage": _second(grade.second),
         "cost_usd": round(grade.cost_usd, 9),
         "warnings": grade.warnings,
     }
@@ -55,7 +56,13 @@ def _digest(judge: JudgeVersion) -> str:
     return judge.digest()
 
 
-def _seat(outcome: SeatOutcome, kind: RubricKind, answers: int) -> dict[str, Any]:
+def _second(second: SecondStage | None) -> dict[str, Any] | None:
+    if second is None:
+        return None
+    return {name: getattr(second, name) for name in ("chance", "asked", "seats", "width", "gap")}
+
+
+def _seat(outcome: SeatOutcome, kind: RubricKind, answers: int, second: SecondStage | None) -> dict[str, Any]:
     seat, reply = outcome.seat, outcome.reply
     judge = seat.judge
     out: dict[str, Any] = {
@@ -66,6 +73,7 @@ def _seat(outcome: SeatOutcome, kind: RubricKind, answers: int) -> dict[str, Any
         "family": judge.family,
         "order": seat.order,
         "inclusion_probability": seat.inclusion_probability,
+        "stage": 1 if second is None or seat.position < second.position else 2,
         "replaces": seat.replaces,
         "scores": None,
         "expected_scores": None,

@@ -12,7 +12,7 @@ from starlette.responses import Response
 from app.access.keys import Caller
 from app.domain.ids import read_id, show_id
 from app.domain.items import Answer, Item
-from app.domain.judging import PanelRequest
+from app.domain.judging import PanelRequest, Stages
 from app.domain.projects import Scope
 from app.grading.requests import MOST_LISTED, GradeRequest
 from app.grading.results import Status
@@ -55,6 +55,41 @@ class AnswerIn(Body):
     text: Text = Field(description="The answer itself; may be empty.", examples=["Press the round button."])
 
 
+class StagesIn(Body):
+    """A panel asked in two stages (docs/batches.md): cheap where judges agree and the calibration is sure."""
+
+    first: int = Field(
+        ge=1,
+        le=50,
+        description="Families of the panel of which one judge is asked first. The others are asked with a "
+        "chance that rises with the calibrated interval's width and the first judges' disagreement.",
+        examples=[2],
+    )
+    least_chance: float = Field(
+        0.2, ge=0.05, le=1, description="The chance where nothing calls for more judges.", examples=[0.2]
+    )
+    wide: float = Field(
+        1.0,
+        gt=0,
+        le=10,
+        description="Width of the calibrated interval, as a share of the scale, at which the others are "
+        "always asked.",
+        examples=[1.0],
+    )
+    apart: float = Field(
+        0.5,
+        gt=0,
+        le=10,
+        description="Gap between two of the first judges, as a share of the scale, at which the others are "
+        "always asked.",
+        examples=[0.5],
+    )
+
+    def stages(self) -> Stages:
+        """The same in the words of the domain."""
+        return Stages(self.first, self.least_chance, self.wide, self.apart)
+
+
 class PanelIn(Body):
     """How the panel is drawn."""
 
@@ -81,6 +116,10 @@ class PanelIn(Body):
         None, ge=0, lt=2**53, description="Replays a draw; by default drawn at random.", examples=[None]
     )
 
+    stages: StagesIn | None = Field(
+        None, description="Ask some judges first; by default all at once.", examples=[{"first": 2}]
+    )
+
     def request(self) -> PanelRequest:
         """The same in the words of the domain."""
         return PanelRequest(
@@ -90,6 +129,7 @@ class PanelIn(Body):
             exclude_own_family=self.exclude_own_family,
             both_orders=self.both_orders,
             seed=self.seed,
+            stages=None if self.stages is None else self.stages.stages(),
         )
 
 
@@ -168,6 +208,26 @@ class UnscoredOut(Answered):
     detail: str = Field(description="What happened, in words.", examples=["no answer within 60 s"])
 
 
+class SecondStageOut(Answered):
+    """What was drawn of a panel's second stage, before its judges were called."""
+
+    chance: float = Field(
+        description="The chance that was drawn with: an item that was asked counts 1 / chance in means.",
+        examples=[0.36],
+    )
+    asked: bool = Field(description="Whether the judges that were left were asked.", examples=[False])
+    seats: int = Field(description="How many there were to ask.", examples=[1])
+    width: float | None = Field(
+        description="Width of the widest calibrated interval after the first stage, as a share of the scale; "
+        "null: no calibration.",
+        examples=[0.4],
+    )
+    gap: float | None = Field(
+        description="Largest gap between two of the first judges, as a share of the scale; null: unknown.",
+        examples=[0.25],
+    )
+
+
 Scores = dict[str, float | list[float | None]]
 
 
@@ -185,9 +245,11 @@ class SeatOut(Answered):
         description="Place by place, which of your answers was shown there (from 0).", examples=[[1, 0]]
     )
     inclusion_probability: float = Field(
-        description="The judge's chance of sitting; of a replacement, its chance in that draw.",
+        description="The judge's chance of sitting; of a replacement, its chance in that draw; in the second "
+        "stage, its chance given the first.",
         examples=[0.5],
     )
+    stage: Literal[1, 2] = Field(description="The stage in which it was asked.", examples=[1])
     replaces: int | None = Field(
         description="Number of the failed seat whose stead this one takes.", examples=[None]
     )
@@ -287,6 +349,9 @@ class GradeOut(Answered):
     )
     calibrated: dict[str, CalibratedOut | list[CalibratedOut]] = Field(
         description="Per criterion, calibrated; a list for listwise rubrics.", examples=[{}]
+    )
+    second_stage: SecondStageOut | None = Field(
+        description="Of a panel with two stages, once the first has ended.", examples=[None]
     )
     cost_usd: float = Field(description="What all seats cost together.", examples=[0.0061])
     warnings: list[str] = Field(description="What to know of this grade.", examples=[[]])
