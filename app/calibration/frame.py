@@ -137,6 +137,11 @@ class Frame:
         return pair_code(self.system, self.other_system, len(self.systems))
 
     @property
+    def mixed_panels(self) -> bool:
+        """Whether some units' panels had two stages and others' did not."""
+        return 0 < self.stage_unit.size < int(self.judged.sum())
+
+    @property
     def labelled(self) -> NDArray[np.bool_]:
         """Units with at least one human grade, bool (n,)."""
         return self.n_human > 0

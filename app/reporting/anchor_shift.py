@@ -265,14 +265,18 @@ def _largest_share(weight: Floats, prompt: NDArray[Any]) -> float:
 
 
 def _features(frame: Frame) -> tuple[list[str], Floats]:
-    """What anchors and traffic are compared on, most telling first, with words for each."""
+    """What anchors and traffic are compared on, most telling first, with words for each.
+
+    How scores and judges scatter hangs on how many judges there are: where only some panels had two stages
+    it would tell who was asked, and is left out.
+    """
     pairwise = frame.kind == "pairwise"
     block = frame.system.astype(np.int64)
     score = np.abs(frame.panel_score) if pairwise else frame.panel_score
     rank = block_ranks(score, block)
     names = ["how clear the panel's preference is" if pairwise else "the panel's score"]
     columns = [rank]
-    if len(frame.judges) > 1:
+    if len(frame.judges) > 1 and not frame.mixed_panels:
         names.append("how far the judges disagree")
         columns.append(block_ranks(_disagreement(frame), block))
     length = frame.length + frame.other_length if pairwise else frame.length
@@ -287,8 +291,9 @@ def _features(frame: Frame) -> tuple[list[str], Floats]:
         for value in tested[np.argsort(-share[tested])][implied:][:_MOST_VALUES]:
             names.append(f"{stratum} {values[value]!r}")
             columns.append((codes == value).astype(np.float64))
-    names.append("how far the panel's scores lie from the middle")
-    columns.append((rank - 0.5) ** 2)
+    if not frame.mixed_panels:
+        names.append("how far the panel's scores lie from the middle")
+        columns.append((rank - 0.5) ** 2)
     return names, np.stack(columns).T
 
 
