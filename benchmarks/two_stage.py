@@ -1,6 +1,6 @@
 """Do estimates hold where panels were asked in two stages, and what is saved?
 
-    python -m benchmarks.two_stage [--worlds 500] [--data FOLDER] [--seed 1] [--only simulated|recorded]
+    python -m benchmarks.two_stage [--worlds 500] [--data FOLDER] [--seed 1] [--only NAME ...]
 
 Every unit has three judges of three families (simulated worlds: `benchmarks.simulation.worlds`; recorded:
 hanna and llmbar of ../shared/data, drawn as `benchmarks.accuracy` draws them, llmbar with three of its four
@@ -18,7 +18,7 @@ quality, pairs
 """
 
 import argparse
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -284,16 +284,16 @@ HEAD = (
     "system | pairs covered | width | width of pairs | flagged |\n" + "|---" * 12 + "|"
 )
 
-CELLS: tuple[tuple[World, int], ...] = (
-    (World("ordinal", systems=6, prompts=150), 20),
-    (World("saturated", systems=6, prompts=150, cuts=(-2.4, -1.9, -1.5, -1.1)), 40),
-)
-SETS = (("hanna", "relevance", 120), ("llmbar", "instruction_following", 100))
+CELLS = {
+    "ordinal": (World("ordinal", systems=6, prompts=150), 20),
+    "saturated": (World("saturated", systems=6, prompts=150, cuts=(-2.4, -1.9, -1.5, -1.1)), 40),
+}
+SETS = {"hanna": ("relevance", 120), "llmbar": ("instruction_following", 100)}
 
 
-def report(name: str, anchors: int, cases: Callable[[], Iterator[Case]], seed: int) -> None:
+def report(name: str, anchors: int, cases: Iterator[Case], seed: int) -> None:
     tally, rng = Tally(), np.random.default_rng([seed, 77])
-    for case in cases():
+    for case in cases:
         weigh(case, tally, DESIGNS, rng)
     for design in DESIGNS:
         print(line(name, anchors, design, tally.sums), flush=True)
@@ -304,22 +304,18 @@ def main() -> None:
     parser.add_argument("--worlds", type=int, default=500)
     parser.add_argument("--data", type=Path, default=RECORDED)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--only", choices=("simulated", "recorded"))
+    parser.add_argument("--only", nargs="*", choices=(*CELLS, *SETS), help="of worlds and sets")
     options = parser.parse_args()
+    wanted = options.only or (*CELLS, *SETS)
     print(HEAD)
-    if options.only != "recorded":
-        for world, anchors in CELLS:
-            report(
-                world.name, anchors,
-                lambda w=world, a=anchors: simulated(w, a, options.worlds, options.seed), options.seed,
-            )  # fmt: skip
-    if options.only != "simulated":
-        for folder, criterion, anchors in SETS:
-            path = options.data / folder
-            report(
-                f"{folder}, {criterion}", anchors,
-                lambda p=path, c=criterion, a=anchors: recorded(p, c, a, options.worlds), options.seed,
-            )  # fmt: skip
+    for name in wanted:
+        if name in CELLS:
+            world, anchors = CELLS[name]
+            report(name, anchors, simulated(world, anchors, options.worlds, options.seed), options.seed)
+        else:
+            criterion, anchors = SETS[name]
+            cases = recorded(options.data / name, criterion, anchors, options.worlds)
+            report(f"{name}, {criterion}", anchors, cases, options.seed)
 
 
 if __name__ == "__main__":

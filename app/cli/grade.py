@@ -48,6 +48,12 @@ def add(commands: Commands, wiring: Wiring) -> None:
     parser.add_argument(
         "--reuse", action="store_true", help="use verdicts that the same judges gave on the same texts before"
     )
+    parser.add_argument(
+        "--first",
+        type=int,
+        metavar="N",
+        help="ask judges of N families first, the others where these disagree or the interval is wide",
+    )
     parser.add_argument("--check", action="store_true", help="only check the lines and estimate the cost")
     talks(parser, _grade)
 
@@ -123,6 +129,10 @@ def ending(batch: dict[str, Any]) -> list[str]:
         said.append(f"Calls of workers that died may have cost up to {suspect} more.")
     if counts["reused"]:
         said.append(f"{counts['reused']:,} seats took an earlier verdict.")
+    saved = batch["saved"]
+    if saved["calls"]:
+        share = saved["calls"] / (saved["calls"] + counts["calls"])
+        said.append(f"{saved['calls']:,} calls saved ({share:.0%}), about {money(saved['usd'])}.")
     if batch["stop_reason"]:
         said.append(f"It stands still: {batch['stop_reason']}")
     if batch["status"] == "out_of_budget":
@@ -174,6 +184,7 @@ def _holds_results(path: Path) -> bool:
 
 def _query(arguments: Namespace) -> dict[str, Any]:
     query = {"rubric": arguments.rubric, "name": arguments.name, "budget_usd": arguments.budget}
+    query["first"] = arguments.first
     if arguments.reuse:
         query["reuse"] = "same_project"
     return {name: value for name, value in query.items() if value is not None}

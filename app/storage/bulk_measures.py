@@ -16,7 +16,8 @@ from app.storage.workers import SILENT_MS, clock_ms
 class BulkMeasures:
     """Depths of the moment. ``chunks`` are of running batches: waiting, with the engine, at work.
 
-    ``dollars`` are of the budgets of batches that are not over.
+    ``dollars`` are of the budgets of batches that are not over. ``saved``: judge calls of all batches that
+    were not made, second stages and (about) items of decided batches.
     """
 
     batches: dict[str, int]
@@ -26,6 +27,7 @@ class BulkMeasures:
     places: int
     in_flight: int
     dollars: dict[str, float]
+    saved: dict[str, float]
 
 
 async def bulk_measures(db: Database) -> BulkMeasures:
@@ -37,7 +39,8 @@ async def bulk_measures(db: Database) -> BulkMeasures:
         standing |= {status: int(number) for status, number in connection.execute(by_status)}
         left, chunks = _chunks(connection)
         status, places, in_flight = _workers(connection)
-        return BulkMeasures(standing, left, chunks, status, places, in_flight, _dollars(connection))
+        dollars, saved = _dollars(connection), _saved(connection)
+        return BulkMeasures(standing, left, chunks, status, places, in_flight, dollars, saved)
 
     return await db.read(work)
 
@@ -57,6 +60,20 @@ def _chunks(connection: Connection) -> tuple[int, dict[str, int]]:
         chunks["at_work" if at_work else "with_engine" if with_engine else "waiting"] += int(number)
         left += int(items)
     return left, chunks
+
+
+def _saved(connection: Connection) -> dict[str, float]:
+    c = batch_chunks.c
+    spared = connection.execute(select(func.sum(c.spared))).scalar_one()
+    settled, calls = func.sum(c.complete + c.partial + c.failed), func.sum(c.calls)
+    decided = (
+        select(batches.c["items"], settled, calls)
+        .join(batches, batches.c.id == c.batch_id)
+        .where(batches.c.status == BatchStatus.DECIDED.value)
+        .group_by(batches.c.id, batches.c["items"])
+    )
+    left = sum((items - done) * made / done for items, done, made in connection.execute(decided) if done)
+    return {"second_stage": float(spared or 0), "decided": float(left)}
 
 
 def _workers(connection: Connection) -> tuple[dict[str, int], int, int]:

@@ -91,6 +91,12 @@ class Metrics:
                 ["kind"],
                 registry=registry,
             ),
+            "saved": Gauge(
+                "venire_batch_calls_saved",
+                "Judge calls of batches that were not made: second stages not asked, items after a decision.",
+                ["reason"],
+                registry=registry,
+            ),
         }
         self._bulk_sums = {
             "items_left": Gauge(

@@ -138,3 +138,54 @@ def test_items_that_are_known_are_graded_without_being_sent_again(serve, setting
         assert refused.status_code == 422
         assert [one["row"] for one in refused.json()["errors"]] == [1, 2]
         assert client.post("/batches", json={"rubric": "point"}).status_code == 422
+
+
+def test_a_batch_in_two_stages_saves_calls_and_says_how_many(serve, settings):
+    service = serve()
+    with service.client() as client, worker_process(settings):
+        dry = send(client, lines(60), expect=200, dry_run=True)
+        cheaper = send(client, lines(60), expect=200, dry_run=True, first=1)
+        assert cheaper["estimate"]["seats"] < dry["estimate"]["seats"]
+        assert cheaper["estimate"]["low_usd"] < dry["estimate"]["low_usd"]
+        assert cheaper["estimate"]["high_usd"] == dry["estimate"]["high_usd"]
+        mine = {"panel": {"families": 3, "stages": {"first": 2, "least_chance": 1}}}
+        body = lines(60) + b"\n" + json.dumps(request(60, **mine)).encode()
+        done = wait_for(client, send(client, body, first=1), "done")
+        grades = [one["grade"] for one in results(client, done)]
+        assert grades[60]["second_stage"]["asked"]  # a line's own stages count
+        assert grades[60]["second_stage"]["seats"] == 1
+        spared = [one["second_stage"]["seats"] for one in grades if not one["second_stage"]["asked"]]
+        assert 0 < len(spared) < 61
+        assert done["saved"]["second_stage"] == sum(spared)
+        assert done["saved"]["calls"] == sum(spared)
+        assert done["counts"]["calls"] + done["saved"]["calls"] >= 61 * 3
+        for one in grades:
+            drawn = [seat for seat in one["seats"] if seat["replaces"] is None]
+            assert len(drawn) == (3 if one["second_stage"]["asked"] else 1)
+        assert f'venire_batch_calls_saved{{reason="second_stage"}} {sum(spared)}.0' in (
+            client.get("/metrics").text
+        )
+        page = client.get(f"/ui/batches/{done['batch_id']}").text
+        assert "Judge calls saved" in page
+        assert send(client, lines(1), expect=422, first=3)["errors"][0]["path"] == "panel.stages.first"
+        assert (
+            client.get("/quality", params={"rubric": "point", "criterion": "helpfulness"}).status_code == 200
+        )
+
+
+def test_a_second_stage_that_a_killed_worker_had_drawn_is_not_drawn_again(serve, settings):
+    service = serve()
+    with service.client() as client:
+        sent = send(client, lines(200), first=1)
+        with worker_process(settings) as worker:
+            until(lambda: client.get(f"/batches/{sent['batch_id']}").json()["counts"]["calls"] >= 60)
+            worker.kill()
+        with worker_process(settings):
+            done = wait_for(client, sent, "done")
+        spared = 0
+        for one in (one["grade"] for one in results(client, done)):
+            second = one["second_stage"]
+            drawn = [seat for seat in one["seats"] if seat["replaces"] is None]
+            assert [seat["stage"] for seat in drawn] == ([1, 2, 2] if second["asked"] else [1])
+            spared += 0 if second["asked"] else second["seats"]
+        assert done["saved"]["second_stage"] == spared

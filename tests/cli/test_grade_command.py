@@ -118,3 +118,12 @@ def test_a_batch_is_steered_by_commands(url, tmp_path):
     free = said(venire("batches", "budget", "--no-limit", "--json", url=url))
     assert free["today"]["limit_usd"] is None
     assert "working" in venire("batches", "workers", url=url).stdout
+
+
+def test_what_two_stages_save_is_printed(url, tmp_path):
+    file = write_lines(tmp_path / "r.jsonl", requests(30, rubric="help", strata={"run": "staged"}))
+    done = venire("grade", file, "--first", "1", "--out", tmp_path / "o.jsonl", "--json", url=url)
+    assert done.returncode == 0, done.stderr
+    saved = said(done)["saved"]
+    assert saved["calls"] > 0
+    assert f"{saved['calls']:,} calls saved" in done.stderr

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from datetime import datetime
 
 import numpy as np
@@ -5,11 +6,14 @@ import pytest
 
 from app.domain.anchors import Pairing
 from app.domain.items import Answer, Item
-from app.domain.judging import Reply, Unscored, UnscoredReason
+from app.domain.judging import Reply, Seat, SecondStage, Unscored, UnscoredReason
 from app.domain.projects import Project
 from app.domain.rubrics import RubricKind, Scale
+from app.storage.assignments import record_second
 from app.storage.database import Database
 from app.storage.evidence import load_evidence
+from app.storage.grades import load_grade
+from app.storage.verdicts import record_replies
 from tests.storage.samples import (
     anchored,
     graded,
@@ -298,3 +302,30 @@ async def test_evidence_asked_for_by_a_wrong_name_says_which(db: Database, proje
         await load_evidence(db, project.id, rubric.rubric.name, "nonsense")
     with pytest.raises(KeyError, match="no anchor set"):
         await load_evidence(db, project.id, rubric.rubric.name, "quality", anchor_sets=["nonsense"])
+
+
+async def test_second_stages_and_their_chances_come_with_the_verdicts_of_their_panels(
+    db: Database, project: Project, now: datetime
+):
+    rubric = await rubric_in(db, project.id, now, rubric_of())
+    await graded(db, project.id, rubric, one_answer("plain"), seats_of(judge("j1")), [reply(2.0)], now)
+    plain = await load_evidence(db, project.id, rubric.rubric.name, "quality")
+    assert plain.v_chance.size == 0
+    first = seats_of(judge("j1"), judge("j2", "f2"))
+    panel = await graded(db, project.id, rubric, one_answer("i2"), first, [reply(1.0), reply(4.0)], now)
+    later = Seat(2, judge("j3", "f3"), (0,), 0.2)
+    second = SecondStage(0.4, True, 0.3, 0.75, 1, 2)
+    drawn = replace(first, seats=(*first.seats, later), second=second)
+    await record_second(db, panel, drawn, now=now)
+    await record_replies(db, panel, [(later, reply(3.0))], now=now)
+    stored = await load_grade(db, project.id, panel.id)
+    assert stored is not None
+    assert stored.assignment == drawn
+    await imported(db, project.id, rubric, [recorded(Pairing("i2", "bot"), 5.0)], now)
+    found = await load_evidence(db, project.id, rubric.rubric.name, "quality")
+    assert found.v_value.tolist() == [2.0, 1.0, 4.0, 3.0, 5.0]
+    assert found.v_second.tolist() == [False, False, False, True, False]
+    assert found.v_grade[1:].tolist() == [panel.id] * 3 + [-1]
+    assert np.isnan(found.v_chance[[0, 4]]).all()
+    assert found.v_chance[1:4].tolist() == [0.4] * 3
+    assert found.sha256 != plain.sha256

@@ -241,3 +241,29 @@ def test_nul_characters_are_refused_in_words(client, ask):
 def test_the_example_of_every_field_is_valid():
     example = {name: field.examples[0] for name, field in GradeIn.model_fields.items() if field.examples}
     GradeIn.model_validate(example)
+
+
+def test_a_panel_in_two_stages_asks_the_others_by_chance_and_says_with_which(ask, client):
+    seen = set()
+    for seed in range(40):
+        grade = ask(panel={"seed": seed, "stages": {"first": 2}}, item_id=f"staged-{seed}")
+        GradeOut.model_validate(grade)
+        second = grade["second_stage"]
+        assert 0.2 <= second["chance"] <= 1
+        assert second["seats"] == 1
+        stages = [seat["stage"] for seat in grade["seats"] if seat["replaces"] is None]
+        assert stages == ([1, 1, 2] if second["asked"] else [1, 1])
+        assert not any("families" in warning for warning in grade["warnings"])  # it was drawn from three
+        assert client.get(f"/grades/{grade['grade_id']}").json() == grade
+        page = client.get(f"/ui/grades/{grade['grade_id']}").text
+        assert "Second stage" in page
+        seen.add(second["asked"])
+    assert seen == {True, False}
+    assert ask()["second_stage"] is None
+
+
+def test_stages_that_cannot_be_are_refused(ask):
+    refused = ask(422, panel={"stages": {"first": 3}})
+    assert refused["errors"][0]["path"] == "body.panel.stages.first"
+    for stages in ({}, {"first": 0}, {"first": 1, "least_chance": 0}, {"first": 1, "wide": 0}):
+        assert ask(422, panel={"stages": stages})["errors"]

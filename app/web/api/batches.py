@@ -1,6 +1,7 @@
 """Bulk grading: /batches, the day's budget, the workers."""
 
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
@@ -15,8 +16,10 @@ from app.access.keys import Caller
 from app.batches.batches import Batches
 from app.batches.checking import Line, Lines
 from app.batches.known import KnownItems
+from app.batches.saving import saved_by
 from app.domain.batches import Batch, BatchMode, BatchOptions, BatchStatus, Reuse, Spending
 from app.domain.ids import read_id, show_id
+from app.domain.judging import PanelRequest, Stages
 from app.domain.problems import Problem
 from app.domain.projects import Scope
 from app.web.api.grade import GradeIn, PanelIn
@@ -73,6 +76,23 @@ class CountsOut(Answered):
     reused: int = Field(description="Seats that took an earlier verdict.", examples=[0])
 
 
+class SavedOut(Answered):
+    """Judge calls that were not made."""
+
+    calls: int = Field(description="In all.", examples=[4210])
+    usd: float | None = Field(
+        description="What they would have cost, at what calls cost so far; null: no call was made yet.",
+        examples=[1.9],
+    )
+    second_stage: int = Field(
+        description="Seats of second stages that were not asked (`panel.stages`).", examples=[4210]
+    )
+    decided: int = Field(
+        description="Of items that were left when the batch was decided, at the calls of an item so far.",
+        examples=[0],
+    )
+
+
 class BatchOut(Answered):
     """A batch as it stands."""
 
@@ -88,6 +108,7 @@ class BatchOut(Answered):
     counts: CountsOut = Field(description="How far it is.", examples=[{}])
     estimate: EstimateOut = Field(description="What it was thought to cost at first.", examples=[{}])
     budget: SpendingOut = Field(description="Its own budget.", examples=[{}])
+    saved: SavedOut = Field(description="What it did not spend.", examples=[{}])
     rate_per_s: float | None = Field(description="Items settled per second so far.", examples=[31.5])
     left_s: float | None = Field(description="Seconds left at that rate.", examples=[31.3])
     cost_left_usd: float | None = Field(
@@ -156,11 +177,10 @@ class KnownItemsIn(Body):
         60, gt=0, le=600, description="Time until a seat without an answer is unscored.", examples=[60]
     )
 
-    def wanted(self) -> KnownItems:
+    def wanted(self, first: int | None) -> KnownItems:
         """The same in the words of the domain."""
-        return KnownItems(
-            self.rubric, self.item_ids, self.systems, self.panel.request(), self.max_cost_usd, self.timeout_s
-        )
+        panel = _in_stages(self.panel.request(), first)
+        return KnownItems(self.rubric, self.item_ids, self.systems, panel, self.max_cost_usd, self.timeout_s)
 
 
 class ResumeIn(Body):
@@ -238,6 +258,16 @@ async def create_batch(
             examples=["never"],
         ),
     ] = "never",
+    first: Annotated[
+        int | None,
+        Query(
+            ge=1,
+            le=50,
+            description="For requests that say nothing of `panel.stages`: ask judges of so many families "
+            "first, and the others where the calibrated interval is wide or these disagree.",
+            examples=[2],
+        ),
+    ] = None,
     dry_run: Annotated[
         bool, Query(description="Only check the lines and estimate.", examples=[False])
     ] = False,
@@ -245,9 +275,9 @@ async def create_batch(
     """Every line is checked before anything is paid; one bad line refuses the file, all are named."""
     if _media_type(request) == "application/json":
         known = await read_json(request, KnownItemsIn)
-        lines: Lines = services.batches.lines_of(caller.project, known.wanted())
+        lines: Lines = services.batches.lines_of(caller.project, known.wanted(first))
     else:
-        lines = _read_lines(request, rubric)
+        lines = _read_lines(request, rubric, first)
     if dry_run:
         items, estimate = await services.batches.check(caller.project, lines)
         return JsonResponse(orjson.dumps({"items": items, "estimate": estimate}))
@@ -383,7 +413,7 @@ async def _answer(services: Services, batch: Batch) -> Response:
 
 async def _shown(services: Services, batch: Batch) -> dict[str, Any]:
     """The batch as documented by `BatchOut`."""
-    counts, spending = batch.counts, batch.spending
+    counts, spending, saved = batch.counts, batch.spending, saved_by(batch)
     left = batch.items - counts.settled
     pace = services.batches.pace(batch)
     return {
@@ -409,6 +439,12 @@ async def _shown(services: Services, batch: Batch) -> dict[str, Any]:
             "high_usd": round(batch.estimate.high_usd, 9),
         },
         "budget": _spending(spending).model_dump(),
+        "saved": {
+            "calls": saved.calls,
+            "usd": saved.usd,
+            "second_stage": saved.second_stage,
+            "decided": saved.decided,
+        },
         "rate_per_s": pace.rate_per_s,
         "left_s": pace.left_s,
         "cost_left_usd": pace.cost_left_usd,
@@ -437,7 +473,14 @@ async def _results(use: Batches, caller: Caller, batch_id: int, after: int) -> A
         yield orjson.dumps(document) + b"\n"
 
 
-async def _read_lines(request: Request, rubric: str | None) -> AsyncIterator[Sequence[Line]]:
+def _in_stages(panel: PanelRequest, first: int | None) -> PanelRequest:
+    """The panel with the batch's own first stage, if it says nothing of stages."""
+    return panel if first is None or panel.stages is not None else replace(panel, stages=Stages(first))
+
+
+async def _read_lines(
+    request: Request, rubric: str | None, first: int | None
+) -> AsyncIterator[Sequence[Line]]:
     """The body's lines in blocks, each checked for its form in a thread."""
     given = _media_type(request)
     if given not in _JSONL:
@@ -454,22 +497,22 @@ async def _read_lines(request: Request, rubric: str | None) -> AsyncIterator[Seq
                 block.append((number, line))
             if len(block) >= _BLOCK:
                 full, block = block, []
-                yield await run_in_threadpool(_parse, full, rubric)
+                yield await run_in_threadpool(_parse, full, rubric, first)
     if held.strip():
         block.append((number + 1, held))
     if block:
-        yield await run_in_threadpool(_parse, block, rubric)
+        yield await run_in_threadpool(_parse, block, rubric, first)
 
 
 def _media_type(request: Request) -> str:
     return request.headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
-def _parse(lines: Sequence[tuple[int, bytes]], rubric: str | None) -> list[Line]:
-    return [(number, _request(raw, rubric)) for number, raw in lines]
+def _parse(lines: Sequence[tuple[int, bytes]], rubric: str | None, first: int | None) -> list[Line]:
+    return [(number, _request(raw, rubric, first)) for number, raw in lines]
 
 
-def _request(raw: bytes, rubric: str | None) -> Any:
+def _request(raw: bytes, rubric: str | None, first: int | None) -> Any:
     """The request of a line, or everything that is wrong with its form."""
     try:
         if rubric is None:
@@ -486,4 +529,5 @@ def _request(raw: bytes, rubric: str | None) -> Any:
     unfit = [name for name in _NOT_IN_BATCHES if name in body.model_fields_set]
     if unfit:
         return [Problem("a request of a batch has no such field", path=name) for name in unfit]
-    return body.request()
+    asked = body.request()
+    return replace(asked, panel=_in_stages(asked.panel, first))

@@ -71,7 +71,13 @@ async def metrics(caller: Annotated[Caller, needs(Scope.READ)], services: Served
     """Counts of all projects, without any text."""
     now = await services.batches.measures()
     services.metrics.bulk(
-        {"batches": now.batches, "chunks": now.chunks, "workers": now.workers, "dollars": now.dollars},
+        {
+            "batches": now.batches,
+            "chunks": now.chunks,
+            "workers": now.workers,
+            "dollars": now.dollars,
+            "saved": now.saved,
+        },
         {"items_left": now.items_left, "places": now.places, "in_flight": now.in_flight},
     )
     body, media_type = services.metrics.exposition()

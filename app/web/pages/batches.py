@@ -9,6 +9,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from app.access.keys import Caller
+from app.batches.saving import Saved, saved_by
 from app.domain.batches import Batch, BatchStatus, Spending, Worker
 from app.domain.ids import read_id, show_id
 from app.domain.problems import BadInput, Conflict, Problem
@@ -50,6 +51,7 @@ class BatchLine:
     share: str
     failed: str
     spent: str
+    saved: str
     budget: str
     left: str
     created: str
@@ -145,7 +147,7 @@ async def batch_page(
 ) -> Response:
     """One batch."""
     batch = await services.batches.get(caller.project, read_id("b", batch_id))
-    counts, pace = batch.counts, services.batches.pace(batch)
+    counts, pace, saved = batch.counts, services.batches.pace(batch), saved_by(batch)
     steers = may(request, Scope.GRADE)
     estimate = batch.estimate
     context = BatchPage(
@@ -162,6 +164,7 @@ async def batch_page(
             ("Failed", count(counts.failed)),
             ("Still to grade", count(batch.items - counts.settled)),
             ("Judge calls", count(counts.calls)),
+            ("Judge calls saved", _saved(saved)),
             ("Seats with an earlier verdict", count(counts.reused)),
             ("Items per second", NONE if pace.rate_per_s is None else f"{pace.rate_per_s:,.1f}"),
             ("Time left", NONE if pace.left_s is None else duration(1000 * pace.left_s)),
@@ -171,6 +174,7 @@ async def batch_page(
         money=(
             *_money(batch.spending),
             ("Probably to come", money(pace.cost_left_usd)),
+            ("Saved, at what calls cost so far", money(saved.usd)),
             (
                 "Estimated at first",
                 f"{money(estimate.expected_usd)} ({money(estimate.low_usd)} to {money(estimate.high_usd)})",
@@ -211,6 +215,13 @@ async def steer_batch(
     return RedirectResponse(url("batches", batch_id, wrong=wrong), 303, HEADERS)
 
 
+def _saved(saved: Saved) -> str:
+    """How many, and why where there are several reasons."""
+    if saved.decided and saved.second_stage:
+        return f"{count(saved.calls)} ({count(saved.decided)} by the decision)"
+    return count(saved.calls)
+
+
 def _actions(batch: Batch) -> tuple[tuple[str, str], ...]:
     found = []
     if batch.status is BatchStatus.RUNNING:
@@ -238,6 +249,7 @@ def _line(services: Services, batch: Batch) -> BatchLine:
         share=percent(counts.settled / batch.items if batch.items else None),
         failed=count(counts.failed),
         spent=money(batch.spending.spent_usd),
+        saved=count(saved_by(batch).calls),
         budget="no limit" if limit is None else money(limit),
         left=NONE if pace.left_s is None else duration(1000 * pace.left_s),
         created=moment(batch.created_at),

@@ -13,6 +13,7 @@ from starlette.responses import RedirectResponse, Response
 from app.access.keys import Caller
 from app.domain.calibration import CalibratedScore
 from app.domain.ids import read_id, show_id
+from app.domain.judging import SecondStage
 from app.domain.projects import Scope
 from app.domain.rubrics import Criterion, RubricKind
 from app.grading.results import Grade, PanelSummary, SeatOutcome
@@ -209,6 +210,7 @@ def _page(grade: Grade) -> GradePage:
             ("Finished", moment(grade.finished_at)),
             ("Seed of the draw", str(grade.seed)),
             ("Cost", money(grade.cost_usd)),
+            *_second_stage(grade.second),
             *sorted(grade.item.strata.items()),
         ),
         prompt=grade.item.prompt[:_MOST_TEXT],
@@ -220,9 +222,16 @@ def _page(grade: Grade) -> GradePage:
         if rubric.kind is RubricKind.PAIRWISE
         else "points of the criterion's own scale",
         level=level_name(levels[0]) if levels else "95%",
-        seats=tuple(_seat(one, rubric.kind) for one in grade.seats),
+        seats=tuple(_seat(one, rubric.kind, grade.second) for one in grade.seats),
         warnings=tuple(map(sentence, grade.warnings)),
     )
+
+
+def _second_stage(second: SecondStage | None) -> tuple[tuple[str, str], ...]:
+    if second is None:
+        return ()
+    asked = "asked" if second.asked else "not asked"
+    return (("Second stage", f"{asked}, with a chance of {percent(second.chance, 1)}"),)
 
 
 def _cut(text: str) -> str | None:
@@ -276,8 +285,9 @@ def _result(
     )
 
 
-def _seat(one: SeatOutcome, kind: RubricKind) -> SeatLine:
+def _seat(one: SeatOutcome, kind: RubricKind, second: SecondStage | None) -> SeatLine:
     seat, reply = one.seat, one.reply
+    later = second is not None and seat.position >= second.position
     missing = None if reply is None else reply.unscored
     return SeatLine(
         position=str(seat.position + 1),
@@ -298,6 +308,8 @@ def _seat(one: SeatOutcome, kind: RubricKind) -> SeatLine:
         if reply is None
         else f"in place of seat {seat.replaces + 1}"
         if seat.replaces is not None
+        else "second stage"
+        if later
         else "",
     )
 
