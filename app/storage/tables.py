@@ -770,6 +770,7 @@ batch_comparisons = Table(
     _key("batches", "batch_id", primary_key=True, autoincrement=False),
     _project(),
     Column("chunks", Integer, nullable=False),
+    Column("decided", Boolean, nullable=False),
     Column("state", LargeBinary, nullable=False),
     Column("shown", Words, nullable=False),
     _when("looked_at", nullable=True),

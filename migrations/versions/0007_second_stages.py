@@ -37,6 +37,7 @@ def upgrade() -> None:
         sa.Column("batch_id", ID, autoincrement=False, nullable=False),
         sa.Column("project_id", ID, nullable=False),
         sa.Column("chunks", sa.Integer(), nullable=False),
+        sa.Column("decided", sa.Boolean(), nullable=False),
         sa.Column("state", sa.LargeBinary(), nullable=False),
         sa.Column("shown", sa.Text(), nullable=False),
         sa.Column("looked_at", sa.BigInteger(), nullable=True),
