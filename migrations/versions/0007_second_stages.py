@@ -1,13 +1,13 @@
 """second stages of panels, what batches saved by them, and comparisons that end batches
 
-Revision 0007, after 0005.
+Revision 0007, after 0009.
 """
 
 import sqlalchemy as sa
 from alembic import op
 
 revision = "0007"
-down_revision = "0005"
+down_revision = "0009"
 branch_labels = None
 depends_on = None
 
