@@ -4,22 +4,26 @@ from collections.abc import AsyncIterator, Callable, Collection
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from math import ceil
+from random import SystemRandom
 
 from app.batches.checking import Checker, Lines
 from app.batches.estimate import Estimator
 from app.batches.known import KnownItems, lines_of
 from app.batches.lines import pack
+from app.batches.stopping import RandomOrder, first_state, with_rule
 from app.domain.batches import Batch, BatchOptions, BatchStatus, Estimate, Spending, Worker
 from app.domain.ids import show_id
 from app.domain.problems import Conflict, NotFound
 from app.domain.projects import Project
-from app.grading.grade import Grading
+from app.domain.stopping import StopRule
+from app.grading.grade import SEED_BITS, Grading
 from app.grading.requests import GradeRequest
 from app.grading.results import Grade
 from app.grading.rubrics import Rubrics
 from app.grading.stored import from_storage
 from app.judges.roster import Roster
 from app.storage import batches, budgets, workers
+from app.storage.batch_comparisons import open_comparison
 from app.storage.bulk_measures import BulkMeasures, bulk_measures
 from app.storage.chunks import ItemResult, item_results
 from app.storage.database import Database
@@ -61,12 +65,17 @@ class Batches:
         """The lines of a batch of items that the project has."""
         return lines_of(self._db, self._rubrics, project, wanted)
 
-    async def check(self, project: Project, lines: Lines) -> tuple[int, Estimate]:
+    async def check(
+        self, project: Project, lines: Lines, stop: StopRule | None = None
+    ) -> tuple[int, Estimate]:
         """How many requests these are and what they would cost; BadInput with everything that is wrong."""
         checker = await self._checker(project)
-        async for block in lines:
-            await checker.check(block)
-        checker.finish()
+        if stop is None:
+            async for block in lines:
+                await checker.check(block)
+            checker.finish()
+        else:
+            await self._in_random_order(checker, lines, stop)
         return checker.items, checker.estimator.estimate()
 
     async def create(
@@ -77,10 +86,12 @@ class Batches:
         *,
         name: str | None = None,
         budget_usd: float | None = None,
+        stop: StopRule | None = None,
     ) -> Batch:
         """Check every line, reserve the budget and let workers begin.
 
-        Without a ``budget_usd`` the high end of the estimate is one, rounded up to a cent.
+        Without a ``budget_usd`` the high end of the estimate is one, rounded up to a cent. With ``stop`` the
+        lines are graded in random order, until that comparison is decided.
 
         Raises
         ------
@@ -91,8 +102,13 @@ class Batches:
         batch_id = self._db.new_id(now)
         await batches.open_batch(self._db, batch_id, project.id, name=name, options=options, now=now)
         try:
-            chunks = await self._store(checker, batch_id, lines)
-            checker.finish()
+            if stop is None:
+                chunks = await self._store(checker, batch_id, lines)
+                checker.finish()
+            else:
+                order, stop = await self._in_random_order(checker, lines, stop)
+                chunks = await self._store_as_drawn(project, batch_id, order, stop)
+                options = with_rule(options, stop)
             estimate = checker.estimator.estimate()
             if budget_usd is None and estimate.high_usd > 0:
                 budget_usd = ceil(100 * estimate.high_usd) / 100
@@ -148,7 +164,7 @@ class Batches:
         endings = ("failed", "partial") if partial else ("failed",)
         allowed = (
             *(BatchStatus.DONE, BatchStatus.RUNNING, BatchStatus.PAUSED),
-            *(BatchStatus.OUT_OF_BUDGET, BatchStatus.DECIDED),
+            BatchStatus.OUT_OF_BUDGET,
         )
         count = await batches.retry_items(self._db, batch_id, endings, only_from=allowed)
         found = await self.get(project, batch_id)
@@ -263,6 +279,35 @@ class Batches:
         if held:
             await store(len(held))
         return chunks
+
+    async def _in_random_order(
+        self, checker: Checker, lines: Lines, stop: StopRule
+    ) -> tuple[RandomOrder, StopRule]:
+        """All good lines by prompt, and the rule with what follows from them; BadInput as `create`."""
+        order = RandomOrder(stop)
+        async for block in lines:
+            order.add(await checker.check(block))
+        checker.finish()
+        seed = SystemRandom().getrandbits(SEED_BITS)
+        return order, await order.settle(self._db, checker.project, checker.versions, seed)
+
+    async def _store_as_drawn(
+        self, project: Project, batch_id: int, order: RandomOrder, stop: StopRule
+    ) -> int:
+        number = first = 0
+        for requests in order.chunks(stop.seed):
+            await batches.add_chunk(
+                self._db,
+                batch_id,
+                project.id,
+                number=number,
+                first=first,
+                items=len(requests),
+                requests=pack(requests),
+            )
+            number, first = number + 1, first + len(requests)
+        await open_comparison(self._db, batch_id, project.id, state=first_state(stop))
+        return number
 
     async def _change(
         self,

@@ -17,6 +17,7 @@ from app.batches.lines import unpack
 from app.batches.patience import say_away, submit_surely, surely
 from app.batches.seats import Seats, merge
 from app.batches.standing import Standing
+from app.batches.stopping import Looks
 from app.domain.batches import BatchStatus, Reuse
 from app.domain.ids import show_id
 from app.domain.items import ItemConflict
@@ -95,6 +96,7 @@ class Chunks:
     ) -> None:
         self._db, self._grading, self._rubrics = db, grading, rubrics
         self._standing, self._seats, self._at_once, self._now = standing, seats, at_once, now
+        self._looks = Looks(db, now)
         self._versions: dict[tuple[int, str, int], RubricVersion] = {}
 
     async def grade(self, batch_id: int, number: int) -> Ending:
@@ -110,6 +112,8 @@ class Chunks:
             await self._grade(chunk)
             await surely(lambda: finish_chunk(self._db, chunk, now=self._now()))
             ending = Ending.DONE
+            if "stop_when" in chunk.options.more:
+                await self.look(batch_id)
         except Withdrawn:
             handed_on = self._standing.draining or self._standing.given_up
             ending = Ending.HANDED_ON if handed_on else Ending.RESTS
@@ -127,6 +131,11 @@ class Chunks:
             ending = Ending.RESTS
         await self._leave(chunk, ending)
         return ending
+
+    async def look(self, batch_id: int) -> None:
+        """Take the looks at a batch's comparison that are due; once it is decided no further call begins."""
+        if await surely(lambda: self._looks.look(batch_id)):
+            self._standing.stop(batch_id, BatchStatus.DECIDED)
 
     async def _leave(self, chunk: ClaimedChunk, ending: Ending) -> None:
         if self._standing.end(chunk) and not self._standing.given_up:

@@ -13,6 +13,7 @@ from app.batches.patience import say_away
 from app.batches.seats import Seats
 from app.batches.standing import BEAT_EVERY_S, Standing
 from app.storage import workers
+from app.storage.batch_comparisons import undecided
 from app.storage.batches import drop_abandoned, forget_requests, wake_for_the_day
 from app.storage.chunks import hand_to_engine, open_batches, take_back, unclaimed
 from app.storage.database import Database, is_outage
@@ -20,6 +21,7 @@ from app.storage.database import Database, is_outage
 log = structlog.get_logger(__name__)
 
 WINDOW = 128  # chunks of a batch that the engine has at once: its tables stay small whatever a batch's size
+SHORT_WINDOW = 4  # of a batch that may stop early
 _DISPATCH_S, _SWEEP_S, _HOUSEKEEPING_S = 0.25, 5.0, 600.0
 _DRAIN_S, _LOOK_S = 60.0, 0.05
 
@@ -125,9 +127,11 @@ class BatchWorker:
         if self._standing.draining or self._standing.given_up:
             return
         for batch in await open_batches(self._db, WINDOW):
-            room = WINDOW - batch.with_engine
-            numbers = batch.next[:room]
-            if numbers and (room >= WINDOW // 2 or len(batch.next) <= room):
+            # What is with the engine when a comparison is decided is graded in vain.
+            window = SHORT_WINDOW if batch.may_stop else WINDOW
+            room = window - batch.with_engine
+            numbers = batch.next[: max(room, 0)]
+            if numbers and (room >= window // 2 or len(batch.next) <= room):
                 await engine.hand_over(batch.id, batch.project_id, batch.round + 1, numbers)
 
     async def _sweep(self, engine: Engine) -> None:
@@ -142,6 +146,8 @@ class BatchWorker:
             living = {executor_of(one.host, one.process_id) for one in alive}
             for batch_id, number, round_ in await engine.missing(suspects, living):
                 await take_back(self._db, batch_id, number, round_)
+        for batch_id in await undecided(self._db):  # a worker may have died between a chunk and its look
+            await self._chunks.look(batch_id)
         await engine.forget_finished()
         await wake_for_the_day(self._db, now=self._now())
 

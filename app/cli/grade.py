@@ -54,6 +54,16 @@ def add(commands: Commands, wiring: Wiring) -> None:
         metavar="N",
         help="ask judges of N families first, the others where these disagree or the interval is wide",
     )
+    parser.add_argument(
+        "--stop-when",
+        nargs=2,
+        metavar=("BASELINE", "CANDIDATE"),
+        help="grade in random order, and stop once it is decided how these two systems compare",
+    )
+    parser.add_argument("--criterion", metavar="NAME", help="of that comparison (default: the only one)")
+    parser.add_argument(
+        "--margin", type=between(0, 1e6), default=0.0, metavar="X", help="difference that does not matter"
+    )
     parser.add_argument("--check", action="store_true", help="only check the lines and estimate the cost")
     talks(parser, _grade)
 
@@ -129,6 +139,7 @@ def ending(batch: dict[str, Any]) -> list[str]:
         said.append(f"Calls of workers that died may have cost up to {suspect} more.")
     if counts["reused"]:
         said.append(f"{counts['reused']:,} seats took an earlier verdict.")
+    said += _compared(batch["comparison"])
     saved = batch["saved"]
     if saved["calls"]:
         share = saved["calls"] / (saved["calls"] + counts["calls"])
@@ -142,6 +153,18 @@ def ending(batch: dict[str, Any]) -> list[str]:
     elif counts["failed"]:
         said.append(f"Grade failed items anew with: venire batches retry-failed {name}")
     return said
+
+
+def _compared(comparison: dict[str, Any] | None) -> list[str]:
+    """How the comparison stands that ends the batch."""
+    if comparison is None or comparison["interval"] is None:
+        return []
+    low, high = comparison["interval"]
+    return [
+        f"{comparison['candidate']} against {comparison['baseline']} on {comparison['criterion']}: "
+        f"{comparison['finding']} ({low:+.3f} to {high:+.3f} at {comparison['level']:.0%}; "
+        f"{comparison['seen']:,} of {comparison['prompts']:,} prompts)"
+    ]
 
 
 @contextlib.contextmanager
@@ -185,6 +208,12 @@ def _holds_results(path: Path) -> bool:
 def _query(arguments: Namespace) -> dict[str, Any]:
     query = {"rubric": arguments.rubric, "name": arguments.name, "budget_usd": arguments.budget}
     query["first"] = arguments.first
+    if arguments.stop_when is not None:
+        baseline, candidate = arguments.stop_when
+        rule = {"baseline": baseline, "candidate": candidate, "margin": arguments.margin}
+        if arguments.criterion is not None:
+            rule["criterion"] = arguments.criterion
+        query["stop_when"] = json.dumps(rule)
     if arguments.reuse:
         query["reuse"] = "same_project"
     return {name: value for name, value in query.items() if value is not None}

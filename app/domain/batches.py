@@ -6,6 +6,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
+from app.domain.stopping import ComparisonSoFar
+
 
 class BatchStatus(StrEnum):
     """Where a batch stands. Only a running one is worked on; the last three are for good.
@@ -108,7 +110,8 @@ class BatchCounts:
 class Batch:
     """A batch as it stands. ``items`` are its requests, ``seats`` what their panels were drawn with at first.
 
-    ``stop_reason`` says in words why it stands still.
+    ``stop_reason`` says in words why it stands still. ``comparison``: how the one stands that ends it once it
+    is decided; None if there is none.
     """
 
     id: int
@@ -125,6 +128,7 @@ class Batch:
     created_at: datetime
     started_at: datetime | None = None
     finished_at: datetime | None = None
+    comparison: ComparisonSoFar | None = None
 
 
 @dataclass(frozen=True, slots=True)

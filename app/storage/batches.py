@@ -22,10 +22,11 @@ from app.domain.batches import (
     Spending,
 )
 from app.domain.ids import content_id
+from app.domain.stopping import ComparisonSoFar
 from app.storage import budgets, processes
 from app.storage.database import Database
 from app.storage.paging import Page, page_of, read_number_cursor
-from app.storage.tables import batch_chunks, batch_items, batches, grades
+from app.storage.tables import batch_chunks, batch_comparisons, batch_items, batches, grades
 from app.storage.tables import budgets as budget_table
 from app.storage.times import from_ms, maybe_from_ms, to_ms
 
@@ -261,6 +262,7 @@ async def forget_requests(db: Database, *, before: datetime) -> int:
 def _drop(connection: Connection, ids: list[int]) -> int:
     if ids:
         connection.execute(delete(batch_chunks).where(batch_chunks.c.batch_id.in_(ids)))
+        connection.execute(delete(batch_comparisons).where(batch_comparisons.c.batch_id.in_(ids)))
         checking = batches.c.status == BatchStatus.CHECKING.value
         connection.execute(delete(batches).where(batches.c.id.in_(ids), checking))
     return len(ids)
@@ -274,7 +276,16 @@ def _whole(connection: Connection, rows: Any) -> list[Batch]:
     counts = {batch: BatchCounts(*(int(value or 0) for value in values)) for batch, *values in counted}
     money = connection.execute(select(budget_table).where(budget_table.c.id.in_(ids)))
     spent = {row.id: budgets.spending(row) for row in money}
-    return [_batch(row, counts.get(row.id, BatchCounts()), spent.get(row.id, Spending())) for row in rows]
+    compared = connection.execute(
+        select(batch_comparisons.c.batch_id, batch_comparisons.c.shown).where(
+            batch_comparisons.c.batch_id.in_(ids)
+        )
+    )
+    shown = {row.batch_id: json.loads(row.shown) for row in compared}
+    return [
+        _batch(row, counts.get(row.id, BatchCounts()), spent.get(row.id, Spending()), shown.get(row.id))
+        for row in rows
+    ]
 
 
 def read_options(row: SqlRow[Any]) -> BatchOptions:
@@ -283,7 +294,8 @@ def read_options(row: SqlRow[Any]) -> BatchOptions:
     return BatchOptions(BatchMode(row.mode), Reuse(row.reuse), more.pop("rubrics"), more)
 
 
-def _batch(row: SqlRow[Any], counts: BatchCounts, spending: Spending) -> Batch:
+def _batch(row: SqlRow[Any], counts: BatchCounts, spending: Spending, shown: dict[str, Any] | None) -> Batch:
+    ends = None if shown is None or shown["interval"] is None else tuple(shown["interval"])
     return Batch(
         id=row.id,
         project_id=row.project_id,
@@ -299,4 +311,5 @@ def _batch(row: SqlRow[Any], counts: BatchCounts, spending: Spending) -> Batch:
         created_at=from_ms(row.created_at),
         started_at=maybe_from_ms(row.started_at),
         finished_at=maybe_from_ms(row.finished_at),
+        comparison=None if shown is None else ComparisonSoFar(**{**shown, "interval": ends}),
     )

@@ -44,13 +44,17 @@ class ClaimedChunk:
 
 @dataclass(frozen=True, slots=True)
 class OpenBatch:
-    """A running batch, how many of its open chunks are with the engine, and the next ones that are not."""
+    """A running batch, how many of its open chunks are with the engine, and the next ones that are not.
+
+    ``may_stop``: whether a comparison ends it early.
+    """
 
     id: int
     project_id: int
     round: int
     with_engine: int
     next: tuple[int, ...]
+    may_stop: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +80,8 @@ async def open_batches(db: Database, most_next: int) -> tuple[OpenBatch, ...]:
             following = select(c.number).where(there, c.round == 0).order_by(c.number).limit(most_next)
             numbers = tuple(connection.execute(following).scalars())
             handed = connection.execute(count).scalar_one()
-            found.append(OpenBatch(row.id, row.project_id, row.round, handed, numbers))
+            may_stop = "stop_when" in read_options(row).more
+            found.append(OpenBatch(row.id, row.project_id, row.round, handed, numbers, may_stop))
         return tuple(found)
 
     return await db.read(work)

@@ -27,7 +27,7 @@ from app.web.api import (
     rubrics,
     verdicts,
 )
-from app.web.api.batches import KnownItemsIn
+from app.web.api.batches import KnownItemsIn, StopWhenIn
 from app.web.api.grade import GradeIn
 from app.web.callers import IdentifyCallers
 from app.web.errors import add_handlers
@@ -89,5 +89,5 @@ def create_app(services: Services, answers: Answers, lifespan: Lifespan, hosts: 
         app.include_router(router)
     add_pages(app)
     add_handlers(app)
-    use_openapi(app, [GradeIn, KnownItemsIn])
+    use_openapi(app, [GradeIn, KnownItemsIn, StopWhenIn])
     return app

@@ -1,7 +1,7 @@
 """Bulk grading: /batches, the day's budget, the workers."""
 
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
@@ -17,11 +17,13 @@ from app.batches.batches import Batches
 from app.batches.checking import Line, Lines
 from app.batches.known import KnownItems
 from app.batches.saving import saved_by
+from app.batches.stopping import rule_of
 from app.domain.batches import Batch, BatchMode, BatchOptions, BatchStatus, Reuse, Spending
 from app.domain.ids import read_id, show_id
 from app.domain.judging import PanelRequest, Stages
-from app.domain.problems import Problem
+from app.domain.problems import BadInput, Problem
 from app.domain.projects import Scope
+from app.domain.stopping import ScoresCompared, StopRule
 from app.web.api.grade import GradeIn, PanelIn
 from app.web.callers import needs
 from app.web.errors import documented, problem_of
@@ -93,6 +95,69 @@ class SavedOut(Answered):
     )
 
 
+class StopWhenIn(Body):
+    """The comparison that ends a batch once it is decided."""
+
+    baseline: Name = Field(description="The system that is compared with.", examples=["bot-v6"])
+    candidate: Name = Field(description="The system that is compared.", examples=["bot-v7"])
+    criterion: Name | None = Field(
+        None, description="May be left out where the rubric has one.", examples=["helpfulness"]
+    )
+    level: float = Field(
+        0.95,
+        ge=0.5,
+        le=0.9999,
+        description="Level of the interval, however often it is looked at: a wrong claim has a chance of at "
+        "most 1 - level.",
+        examples=[0.95],
+    )
+    margin: float = Field(
+        0,
+        ge=0,
+        le=1_000_000,
+        description="Difference that does not matter, in points of the criterion; pairs: of win rates.",
+        examples=[0.1],
+    )
+    scores: Literal["raw", "calibrated"] = Field(
+        "raw",
+        description="What is compared: mean verdicts of panels, or calibrated scores by the calibration that "
+        "is the newest when the batch is sent.",
+        examples=["raw"],
+    )
+    population: Literal["these_units", "stream"] = Field(
+        "these_units",
+        description="Whether the claim is about the batch's own prompts or about the stream they come from.",
+        examples=["these_units"],
+    )
+
+    def rule(self) -> StopRule:
+        """The same in the words of the domain."""
+        return StopRule(**{**self.model_dump(), "scores": ScoresCompared(self.scores)})
+
+
+class ComparisonOut(StopWhenIn):
+    """A comparison that ends a batch, and how it stands."""
+
+    calibration_id: str | None = Field(
+        description="The calibration that scores are made with; null: raw.", examples=["c_0c5mtzk3q8v1a"]
+    )
+    seed: int = Field(description="Of the random order of prompts.", examples=[123])
+    prompts: int = Field(description="Prompts with answers of both.", examples=[1000])
+    seen: int = Field(description="Prompts that were looked at.", examples=[220])
+    missing: int = Field(description="Of these, prompts that lack a score.", examples=[2])
+    difference: float | None = Field(
+        description="Candidate minus baseline so far, in points of the criterion (pairs: of win rates).",
+        examples=[0.31],
+    )
+    interval: tuple[float, float] | None = Field(
+        description="Its confidence sequence at the last look; null: nobody looked yet.",
+        examples=[[0.05, 0.52]],
+    )
+    finding: Literal["better", "worse", "equivalent", "inconclusive"] = Field(
+        description="What is decided of the candidate.", examples=["better"]
+    )
+
+
 class BatchOut(Answered):
     """A batch as it stands."""
 
@@ -108,6 +173,10 @@ class BatchOut(Answered):
     counts: CountsOut = Field(description="How far it is.", examples=[{}])
     estimate: EstimateOut = Field(description="What it was thought to cost at first.", examples=[{}])
     budget: SpendingOut = Field(description="Its own budget.", examples=[{}])
+    comparison: ComparisonOut | None = Field(
+        description="The comparison that ends it once it is decided (`stop_when`), and how that stands.",
+        examples=[None],
+    )
     saved: SavedOut = Field(description="What it did not spend.", examples=[{}])
     rate_per_s: float | None = Field(description="Items settled per second so far.", examples=[31.5])
     left_s: float | None = Field(description="Seconds left at that rate.", examples=[31.3])
@@ -268,21 +337,33 @@ async def create_batch(
             examples=[2],
         ),
     ] = None,
+    stop_when: Annotated[
+        str | None,
+        Query(
+            max_length=5_000,
+            description="As JSON (`StopWhenIn`): grade prompts in random order, and stop once this "
+            "comparison of two systems is decided. At most 100,000 lines.",
+            examples=['{"baseline": "bot-v6", "candidate": "bot-v7"}'],
+        ),
+    ] = None,
     dry_run: Annotated[
         bool, Query(description="Only check the lines and estimate.", examples=[False])
     ] = False,
 ) -> Response:
     """Every line is checked before anything is paid; one bad line refuses the file, all are named."""
+    stop = None if stop_when is None else _stop_rule(stop_when)
     if _media_type(request) == "application/json":
         known = await read_json(request, KnownItemsIn)
         lines: Lines = services.batches.lines_of(caller.project, known.wanted(first))
     else:
         lines = _read_lines(request, rubric, first)
     if dry_run:
-        items, estimate = await services.batches.check(caller.project, lines)
+        items, estimate = await services.batches.check(caller.project, lines, stop)
         return JsonResponse(orjson.dumps({"items": items, "estimate": estimate}))
     options = BatchOptions(mode=BatchMode.LIVE, reuse=Reuse(reuse))
-    batch = await services.batches.create(caller.project, lines, options, name=name, budget_usd=budget_usd)
+    batch = await services.batches.create(
+        caller.project, lines, options, name=name, budget_usd=budget_usd, stop=stop
+    )
     url = f"{services.public_url or str(request.base_url).rstrip('/')}/batches/{show_id('b', batch.id)}"
     return JsonResponse(orjson.dumps(await _shown(services, batch)), 202, {"Location": url})
 
@@ -317,8 +398,8 @@ async def read_batch(batch_id: BatchId, caller: Reader, services: Served) -> Res
     response_class=StreamingResponse,
     responses={
         200: {
-            "description": "One document per graded item, in the order of the file: `line`, and `grade` or "
-            "`problem`",
+            "description": "One document per graded item, in the order of the file (with `stop_when`: in the "
+            "order graded): `line`, and `grade` or `problem`",
             "content": {"application/x-ndjson": {"schema": {"type": "string"}}},
         },
         **documented(404, 422),
@@ -439,6 +520,7 @@ async def _shown(services: Services, batch: Batch) -> dict[str, Any]:
             "high_usd": round(batch.estimate.high_usd, 9),
         },
         "budget": _spending(spending).model_dump(),
+        "comparison": _comparison(batch),
         "saved": {
             "calls": saved.calls,
             "usd": saved.usd,
@@ -453,6 +535,28 @@ async def _shown(services: Services, batch: Batch) -> dict[str, Any]:
         "finished_at": batch.finished_at,
         "warnings": await services.batches.warnings(batch),
     }
+
+
+def _stop_rule(given: str) -> StopRule:
+    """The rule that a query says as JSON; BadInput with everything that is wrong with it."""
+    try:
+        return StopWhenIn.model_validate_json(given).rule()
+    except ValidationError as error:
+        found = (problem_of(one) for one in error.errors(include_url=False))
+        problems = [
+            replace(one, path=f"stop_when.{one.path.removeprefix('body.')}" if one.path else "stop_when")
+            for one in found
+        ]
+        raise BadInput("stop_when is no comparison", problems) from None
+
+
+def _comparison(batch: Batch) -> dict[str, Any] | None:
+    rule, found = rule_of(batch.options), batch.comparison
+    if rule is None or found is None:
+        return None
+    kept = {name: getattr(rule, name) for name in (*StopWhenIn.model_fields, "seed", "prompts")}
+    calibration = None if rule.calibration_id is None else show_id("c", rule.calibration_id)
+    return {**kept, "calibration_id": calibration, **asdict(found)}
 
 
 def _spending(spending: Spending) -> SpendingOut:

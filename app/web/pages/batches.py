@@ -10,6 +10,7 @@ from starlette.responses import RedirectResponse, Response
 
 from app.access.keys import Caller
 from app.batches.saving import Saved, saved_by
+from app.batches.stopping import rule_of
 from app.domain.batches import Batch, BatchStatus, Spending, Worker
 from app.domain.ids import read_id, show_id
 from app.domain.problems import BadInput, Conflict, Problem
@@ -106,6 +107,7 @@ class BatchPage:
     warnings: tuple[str, ...]
     wrong: str | None
     facts: tuple[tuple[str, str], ...]
+    comparison: tuple[tuple[str, str], ...]
     money: tuple[tuple[str, str], ...]
     actions: tuple[tuple[str, str], ...]
     may_top_up: bool
@@ -171,6 +173,7 @@ async def batch_page(
             ("Sent", moment(batch.created_at)),
             ("Ended", moment(batch.finished_at)),
         ),
+        comparison=_comparison(batch),
         money=(
             *_money(batch.spending),
             ("Probably to come", money(pace.cost_left_usd)),
@@ -215,6 +218,26 @@ async def steer_batch(
     return RedirectResponse(url("batches", batch_id, wrong=wrong), 303, HEADERS)
 
 
+def _comparison(batch: Batch) -> tuple[tuple[str, str], ...]:
+    """The comparison that ends the batch, as it stands."""
+    rule, found = rule_of(batch.options), batch.comparison
+    if rule is None or found is None:
+        return ()
+    low, high = found.interval or (None, None)
+    ends = NONE if low is None or high is None else f"{low:+.3f} to {high:+.3f}"
+    about = "this batch's prompts" if rule.population == "these_units" else "prompts like these"
+    return (
+        ("Candidate against baseline", f"{rule.candidate} against {rule.baseline}"),
+        ("On", f"{rule.criterion}, {rule.scores.value} scores, {about}"),
+        ("Difference so far", NONE if found.difference is None else f"{found.difference:+.3f}"),
+        (f"Interval, {rule.level:.0%} at every look", ends),
+        ("Finding", found.finding),
+        ("Prompts looked at", f"{count(found.seen)} of {count(rule.prompts)}"),
+        ("Of these without a score", count(found.missing)),
+        ("Difference that does not matter", f"{rule.margin:g}" if rule.margin else "none"),
+    )
+
+
 def _saved(saved: Saved) -> str:
     """How many, and why where there are several reasons."""
     if saved.decided and saved.second_stage:
@@ -228,7 +251,7 @@ def _actions(batch: Batch) -> tuple[tuple[str, str], ...]:
         found.append(("pause", "Pause"))
     if batch.status in (BatchStatus.PAUSED, BatchStatus.OUT_OF_BUDGET):
         found.append(("resume", "Resume"))
-    if batch.counts.failed and batch.status is not BatchStatus.CANCELLED:
+    if batch.counts.failed and batch.status not in (BatchStatus.CANCELLED, BatchStatus.DECIDED):
         found.append(("retry-failed", "Grade failed items anew"))
     if not batch.status.over:
         found.append(("cancel", "Cancel"))
