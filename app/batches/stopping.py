@@ -1,9 +1,9 @@
 """Ending a batch once a comparison of two systems is decided.
 
 Prompts are graded in a random order, drawn when the batch is made, so that those graded first are a simple
-random sample of the batch. A look is taken after each chunk, in the order of chunks. It adds the difference of
-the two systems on every prompt to a confidence sequence (`app.stats.betting`), which may be looked at as often
-as one likes.
+random sample of the batch. A look is taken after each chunk, in the order of chunks: it adds the difference
+of the two systems on every prompt to a confidence sequence (`app.stats.betting`), which may be looked at as
+often as one likes.
 
 Where panels have two stages the judges of the first are looked at: they are a random part of the panel,
 nothing selected them, and all prompts have them.
