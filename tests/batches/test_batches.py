@@ -146,8 +146,6 @@ def test_a_batch_in_two_stages_saves_calls_and_says_how_many(serve, settings):
         dry = send(client, lines(60), expect=200, dry_run=True)
         cheaper = send(client, lines(60), expect=200, dry_run=True, first=1)
         assert cheaper["estimate"]["seats"] < dry["estimate"]["seats"]
-        assert cheaper["estimate"]["low_usd"] < dry["estimate"]["low_usd"]
-        assert cheaper["estimate"]["high_usd"] == dry["estimate"]["high_usd"]
         mine = {"panel": {"families": 3, "stages": {"first": 2, "least_chance": 1}}}
         body = lines(60) + b"\n" + json.dumps(request(60, **mine)).encode()
         done = wait_for(client, send(client, body, first=1), "done")
