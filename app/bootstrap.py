@@ -37,12 +37,13 @@ from app.annotating.publish import Publishing
 from app.annotating.queues import Queues
 from app.auditing.asked import Means
 from app.auditing.audits import Audits, Retire
+from app.batches.allowances import Allowances
 from app.batches.batches import Batches
 from app.batches.chunk import Chunks
 from app.batches.engine import Engine, system_database
+from app.batches.places import Places
 from app.batches.seats import Seats
 from app.batches.standing import Standing
-from app.batches.turns import Turns
 from app.batches.worker import BatchWorker
 from app.calibration.apply import CalibratedScores
 from app.calibration.runner import CalibrationRunner, Ended
@@ -146,6 +147,7 @@ def build_services(settings: Settings, roster: Roster) -> tuple[Services, Callba
         keys=keys,
         grading=grading,
         batches=Batches(database, roster, grading, rubrics),
+        allowances=Allowances(database),
         rubrics=rubrics,
         drafts=Drafts(settings.data_dir / "uploads"),
         anchors=anchors,
@@ -188,9 +190,9 @@ async def work(settings: Settings, *, parent: int | None = None) -> None:
             watch=metrics.seat,
             finished=lambda: None,
         )
-        turns = Turns(settings.worker_calls)
-        standing = Standing(database, lambda: Load(turns.places, turns.taken, standing.chunks, seats.calls))
-        seats = Seats(database, grading.judges, standing, turns, metrics.seat, rng=rng, now=_utc_now)
+        places = Places(settings.worker_calls)
+        standing = Standing(database, lambda: Load(places.places, places.taken, standing.chunks, seats.calls))
+        seats = Seats(database, grading.judges, standing, places, metrics.seat, rng=rng, now=_utc_now)
         chunks = Chunks(
             database, grading, rubrics, standing, seats, at_once=settings.worker_calls, now=_utc_now
         )
@@ -203,8 +205,8 @@ async def work(settings: Settings, *, parent: int | None = None) -> None:
             keep=timedelta(days=settings.keep_requests_days),
             now=_utc_now,
         )
-        metrics.gauge("worker_turns_taken", "Places for calls that are taken.", lambda: turns.taken)
-        metrics.gauge("worker_turns_waited_for", "Seats that wait for a place.", lambda: turns.waiting)
+        metrics.gauge("worker_turns_taken", "Places for calls that are taken.", lambda: places.taken)
+        metrics.gauge("worker_turns_waited_for", "Seats that wait for a place.", lambda: places.waiting)
         if settings.worker_metrics_port:
             start_http_server(settings.worker_metrics_port, settings.host, metrics.registry)
         loop = asyncio.get_running_loop()
@@ -273,6 +275,7 @@ def build_app(settings: Settings) -> FastAPI:
                 cancelled = await services.background.drain(_DRAIN_S)
                 if cancelled:
                     log.warning("stopped before background work was done", tasks=cancelled)
+                await services.grading.close()
                 for task in forever:
                     task.cancel()
                 await asyncio.gather(*forever, return_exceptions=True)

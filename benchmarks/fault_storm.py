@@ -1,8 +1,10 @@
-"""One batch through a storm: one call in five fails, the provider dies for a minute, the database goes away.
+"""One batch through a storm: one call in five fails, the provider dies for a minute, the database restarts.
 
 Run with ``python -m benchmarks.fault_storm [--items 4000] [--dead-s 60] [--away-s 10] [--database URL]``
-(of a PostgreSQL server; by default a SQLite file). A PostgreSQL database refuses connections and loses those
-it has, as in a restart; a SQLite file is locked for that time. Exit code 1 if a promise was not kept.
+(of a PostgreSQL server, or ``restarted``; by default a SQLite file). ``restarted`` is a PostgreSQL server of
+this run's own, which is stopped at once, as by a crash, and started again. On a server that others use the
+database refuses connections and loses those it has; a SQLite file is locked for that time. Exit code 1 if a
+promise was not kept.
 """
 
 import argparse
@@ -13,6 +15,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from benchmarks.kill_batches import fresh
+from benchmarks.private_postgresql import private_server
 from tests.batches.storm import Storm, run
 from tests.provider_server.fixture import provider_process
 
@@ -26,10 +29,14 @@ def main() -> int:
     given = parser.parse_args()
     storm = Storm(items=given.items, dead_s=given.dead_s, away_s=given.away_s)
     with tempfile.TemporaryDirectory() as folder, provider_process() as provider:
-        database = f"sqlite:///{folder}/venire.db"
-        if given.database != "sqlite":
-            database = asyncio.run(fresh(given.database))
-        outcome = run(storm, provider, Path(folder), database)
+        if given.database == "restarted":
+            with private_server(Path(folder)) as server:
+                database = asyncio.run(fresh(server.url))
+                outcome = run(storm, provider, Path(folder), database, server.away)
+        else:
+            sqlite = f"sqlite:///{folder}/venire.db"
+            database = sqlite if given.database == "sqlite" else asyncio.run(fresh(given.database))
+            outcome = run(storm, provider, Path(folder), database)
     for name, value in asdict(outcome).items():
         print(f"{name:>12}  {value}")
     broken = outcome.check(storm)

@@ -11,7 +11,7 @@ from app.batches.estimate import Estimator
 from app.batches.known import KnownItems, lines_of
 from app.batches.lines import pack
 from app.batches.stopping import RandomOrder, first_state, with_rule
-from app.domain.batches import Batch, BatchOptions, BatchStatus, Estimate, Spending, Worker
+from app.domain.batches import Batch, BatchOptions, BatchStatus, Estimate, Worker
 from app.domain.ids import show_id
 from app.domain.problems import Conflict, NotFound
 from app.domain.projects import Project
@@ -22,7 +22,7 @@ from app.grading.results import Grade
 from app.grading.rubrics import Rubrics
 from app.grading.stored import from_storage
 from app.judges.roster import Roster
-from app.storage import batches, budgets, workers
+from app.storage import batches, workers
 from app.storage.batch_comparisons import open_comparison
 from app.storage.bulk_measures import BulkMeasures, bulk_measures
 from app.storage.chunks import ItemResult, item_results
@@ -221,15 +221,6 @@ class Batches:
     async def measures(self) -> BulkMeasures:
         """Depths of the moment over all projects, for metrics."""
         return await bulk_measures(self._db)
-
-    async def today(self, project: Project) -> Spending:
-        """What the project's batches spent today (UTC)."""
-        return await budgets.spending_of_day(self._db, project.id, now=self._now())
-
-    async def set_daily_budget(self, project: Project, limit: float | None) -> Spending:
-        """What the project's batches may cost in a day, today included; None: no limit."""
-        await budgets.set_daily_limit(self._db, project.id, limit, now=self._now())
-        return await self.today(project)
 
     async def list(
         self,

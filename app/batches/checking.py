@@ -89,7 +89,7 @@ class Checker:
                 return [Problem(str(error), path="rubric", value=request.rubric)]
             self.versions[request.rubric] = version
         try:
-            eligible = self.grading.eligible(self.project, version, request)
+            eligible = self.grading.eligible(self.project, version, request, new=True)
             if len(eligible) < request.panel.families:
                 raise TooFewFamilies(len(eligible), request.panel.families)
         except BadInput as bad:

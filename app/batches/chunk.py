@@ -15,7 +15,7 @@ import structlog
 
 from app.batches.lines import unpack
 from app.batches.patience import say_away, submit_surely, surely
-from app.batches.seats import Seats, merge
+from app.batches.seats import Seats
 from app.batches.standing import Standing
 from app.batches.stopping import Looks
 from app.domain.batches import BatchStatus, Reuse
@@ -46,12 +46,14 @@ from app.storage.chunks import (
     leave_chunk,
     progress_rows,
 )
-from app.storage.database import Database, is_outage, is_there_already
+from app.storage.database import Database, is_there_already
 from app.storage.grades import load_grades
+from app.storage.passing import is_passing
 from app.storage.reusable import earlier_replies, seen_by
 from app.storage.statements import Insert, Row
 from app.storage.times import to_ms
 from app.storage.verdicts import GradeStatus, closing_rows, reply_rows
+from app.storage.writer import merge
 
 log = structlog.get_logger(__name__)
 
@@ -120,7 +122,7 @@ class Chunks:
         except ClaimLost:
             log.warning("a chunk was taken over by another worker", chunk=number)
         except Exception as error:
-            if is_outage(error):  # once it is over, somebody goes on
+            if is_passing(error):  # once it is over, somebody goes on
                 say_away(error)
                 await self._leave(chunk, Ending.HANDED_ON)
                 return Ending.HANDED_ON

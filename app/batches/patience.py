@@ -7,7 +7,8 @@ from typing import TypeVar
 
 import structlog
 
-from app.storage.database import Database, is_outage, is_there_already
+from app.storage.database import Database, is_there_already
+from app.storage.passing import is_passing
 from app.storage.writer import Rows
 
 T = TypeVar("T")
@@ -36,7 +37,7 @@ async def surely(work: Callable[[], Awaitable[T]]) -> T:
         try:
             return await work()
         except Exception as error:
-            if not is_outage(error):
+            if not is_passing(error):
                 raise
             say_away(error)
         await asyncio.sleep(wait)

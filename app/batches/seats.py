@@ -9,11 +9,11 @@ from random import Random
 import structlog
 
 from app.batches.patience import submit_surely, surely
-from app.batches.purse import OutOfBudget, Purse, Purses
+from app.batches.places import Places
 from app.batches.standing import Standing
-from app.batches.turns import Turns
 from app.domain.batches import BATCH_SPENT, DAY_SPENT, BatchStatus
 from app.domain.judging import JudgeVersion, Reply, Seat, Unscored, UnscoredReason, Usage
+from app.grading.purse import OutOfBudget, Purse, Purses
 from app.judges.call import is_resting
 from app.judges.judge import Judge, Question, Withdrawn
 from app.judges.pricing import add_usage
@@ -25,7 +25,7 @@ from app.storage.chunks import ClaimedChunk, progress_rows
 from app.storage.database import Database
 from app.storage.statements import Insert, Row
 from app.storage.verdicts import reply_rows
-from app.storage.writer import Rows
+from app.storage.writer import merge
 
 log = structlog.get_logger(__name__)
 
@@ -56,10 +56,10 @@ class Permit:
             raise
         self.began()
 
-    def ended(self, worst_usd: float, cost_usd: float) -> None:
+    def ended(self, worst_usd: float, cost_usd: float, suspect_usd: float) -> None:
         """The cost is booked with the seat's reply."""
         assert self._purse is not None  # `begin` returned
-        merge(self.rows, self._purse.settle(worst_usd, cost_usd))
+        merge(self.rows, self._purse.settle(worst_usd, cost_usd, suspect_usd))
 
 
 class Seats:
@@ -70,15 +70,15 @@ class Seats:
         db: Database,
         judges: Mapping[JudgeVersion, Judge],
         standing: Standing,
-        turns: Turns,
+        places: Places,
         watch: Callable[[JudgeVersion, Reply], None],
         *,
         rng: Random,
         now: Callable[[], datetime],
     ) -> None:
-        self._db, self._judges, self._standing, self._turns = db, judges, standing, turns
+        self._db, self._judges, self._standing, self._places = db, judges, standing, places
         self._watch, self._rng, self._now = watch, rng, now
-        self.purses = Purses(db, now)
+        self.purses = Purses(db, now, surely=surely)
         self.calls = 0
         self._away_since: dict[JudgeVersion, float] = {}
 
@@ -104,7 +104,7 @@ class Seats:
         usage, waits = Usage(), 0
         while True:
             await self._standing.check(chunk)
-            async with self._turns.turn(chunk.project.id):
+            async with self._places.place(chunk.project.id):
                 left = None if share is None else share - usage.cost_usd
                 reply, permit = await self._call(chunk, seat, question, timeout_s, left)
                 usage = add_usage(usage, reply.usage)
@@ -183,13 +183,6 @@ class Seats:
 
     def _began(self) -> None:
         self.calls += 1
-
-
-def merge(rows: dict[Insert, list[Row]], more: Rows) -> dict[Insert, list[Row]]:
-    """Add ``more`` to ``rows``, and return these."""
-    for insert, added in more.items():
-        rows.setdefault(insert, []).extend(added)
-    return rows
 
 
 def _unscored(reason: UnscoredReason, detail: str) -> Reply:

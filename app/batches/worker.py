@@ -16,7 +16,9 @@ from app.storage import workers
 from app.storage.batch_comparisons import undecided
 from app.storage.batches import drop_abandoned, forget_requests, wake_for_the_day
 from app.storage.chunks import hand_to_engine, open_batches, take_back, unclaimed
-from app.storage.database import Database, is_outage
+from app.storage.database import Database
+from app.storage.passing import is_passing
+from app.storage.rate_states import forget_holders
 
 log = structlog.get_logger(__name__)
 
@@ -102,7 +104,7 @@ class BatchWorker:
             try:
                 await work(engine)
             except Exception as error:  # there is a next time
-                if is_outage(error):
+                if is_passing(error):
                     say_away(error)
                 else:
                     log.error("the worker could not do one of its duties", duty=name, exc_info=error)
@@ -136,7 +138,7 @@ class BatchWorker:
 
     async def _sweep(self, engine: Engine) -> None:
         """Chunks that fell between the engine and us, or that nobody on record has, are handed over again."""
-        for process_id in await workers.strays(self._db):
+        for process_id in await workers.strays(self._db, now=self._now()):
             await workers.bury(self._db, process_id)
         waiting = set(await unclaimed(self._db, limit=2 * WINDOW))
         # Only what waited at the last sweep as well: what is just being handed over is not lost.
@@ -153,4 +155,5 @@ class BatchWorker:
 
     async def _keep_house(self, engine: Engine) -> None:
         await drop_abandoned(self._db, now=self._now())
+        await forget_holders(self._db, now=self._now())
         await forget_requests(self._db, before=self._now() - self._keep)

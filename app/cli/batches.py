@@ -13,7 +13,7 @@ from app.cli.wiring import Commands, Wiring
 
 
 def add(commands: Commands, wiring: Wiring) -> None:
-    """List, show, pause, resume, cancel, retry-failed, budget, workers."""
+    """List, show, pause, resume, cancel, retry-failed, budget, limits, workers."""
     group = commands.add_parser("batches", help="watch and steer bulk grading")
     actions = group.add_subparsers(metavar="ACTION", required=True)
     listing = actions.add_parser("list", help="newest first")
@@ -29,11 +29,20 @@ def add(commands: Commands, wiring: Wiring) -> None:
     _of_batch(actions, "cancel", "grade no more of it; what is graded stays", _cancel)
     retrying = _of_batch(actions, "retry-failed", "grade failed items by new panels", _retry)
     retrying.add_argument("--partial", action="store_true", help="also those graded by some of their seats")
-    spending = actions.add_parser("budget", help="what batches may cost in a day (UTC)")
+    spending = actions.add_parser("budget", help="what the project may cost in a day (UTC)")
     choice = spending.add_mutually_exclusive_group()
     choice.add_argument("--daily", type=between(0, 1e9), metavar="USD", help="set the limit")
     choice.add_argument("--no-limit", action="store_true", help="take the limit away")
     talks(spending, _budget)
+    limiting = actions.add_parser("limits", help="what is taken of limits, and the project's own")
+    for name, metavar in (("requests", "N"), ("tokens", "N")):
+        limiting.add_argument(
+            f"--{name}",
+            type=_limit,
+            metavar=metavar,
+            help=f"{name} of the project's calls a minute; or: none",
+        )
+    talks(limiting, _limits)
     talks(actions.add_parser("workers", help="the workers that live"), _workers)
 
 
@@ -107,6 +116,45 @@ async def _budget(arguments: Namespace, service: Service, output: Output) -> int
     today = found["today"]
     limit = "no limit" if today["limit_usd"] is None else f"of {money(today['limit_usd'])}"
     output.say(f"Today (UTC): {money(today['spent_usd'])} spent, {limit}.")
+    return OK
+
+
+def _limit(text: str) -> float | str:
+    """A number, or ``none``."""
+    return text if text == "none" else between(1e-6, 1e12)(text)
+
+
+async def _limits(arguments: Namespace, service: Service, output: Output) -> int:
+    given = {"requests_per_minute": arguments.requests, "tokens_per_minute": arguments.tokens}
+    changed = {name: None if value == "none" else value for name, value in given.items() if value is not None}
+    if changed:
+        project = await service.patch("/project", {"limits": changed})
+    else:
+        project = await service.get("/project")
+    found = await service.get("/limits")
+    output.document({"project": project["limits"], "limits": found})
+    own = project["limits"]
+    said = [
+        f"{own[name]:,.0f} {kind} a minute"
+        for name, kind in zip(given, ("requests", "tokens"), strict=True)
+        if own[name] is not None
+    ]
+    output.say(f"The project's calls: {' and '.join(said) or 'no limit'}.")
+    if found:
+        rows = [
+            (
+                one["model"] or "the project",
+                one["kind"],
+                f"{one['allowance']:,.10g}",
+                f"{one['used']:,.1f}",
+                f"{100 * one['flow']:.0f}%",
+                str(one["turned_away"]),
+                ", ".join(f"{held['host']}:{held['pid']}" for held in one["holders"]) or "–",
+            )
+            for one in found
+        ]
+        columns = ("limit of", "kind", "allowed", "used", "flows", "turned away", "taken by")
+        output.table(Table("", columns, rows, frozenset({2, 3, 4, 5})))
     return OK
 
 

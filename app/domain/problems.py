@@ -44,6 +44,10 @@ class Conflict(Exception):
     """A request that fits its own form, but not what is already stored or running."""
 
 
+class BudgetSpent(Exception):
+    """What was asked may cost more than a budget has left; the words say which."""
+
+
 class NotPermitted(Exception):
     """Who asks may not do this; the words say what would be needed."""
 

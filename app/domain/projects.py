@@ -29,6 +29,17 @@ class PanelPolicy:
 
 
 @dataclass(frozen=True, slots=True)
+class ProjectLimits:
+    """What all calls for a project may take of the providers together in a minute; None: no limit.
+
+    What they may cost in a day is its budget of the day.
+    """
+
+    requests_per_minute: float | None = None
+    tokens_per_minute: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Project:
     """Whose rows these are."""
 

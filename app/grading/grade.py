@@ -42,12 +42,14 @@ from app.grading.results import (
     summarise,
 )
 from app.grading.rubrics import Rubrics
+from app.grading.spending import GradePermit, Wallet
 from app.grading.stages import draw_second
 from app.grading.stored import as_stored, from_storage
 from app.judges.roster import Roster
 from app.judges.turns import Lane
-from app.storage import assignments, grades, verdicts
+from app.storage import assignments, budgets, grades, verdicts
 from app.storage.database import Database
+from app.storage.writer import Rows
 
 log = structlog.get_logger(__name__)
 
@@ -105,7 +107,9 @@ class Grading:
         self._calibrate, self._spawn, self._watch, self._finished = calibrate, spawn, watch, finished
         self._rng, self._now = rng or Random(SystemRandom().getrandbits(256)), now
         self._judges = self.judges = {judge.version: judge for judge in roster.judges()}
+        self._families = frozenset(entry.config.family for entry in roster.entries)
         self._eligible = lru_cache(1024)(partial(eligible_judges, tuple(self._judges)))
+        self._wallet = Wallet(db, self._now, spawn)
         self._places = asyncio.Semaphore(most_in_flight)
         self.waiting = self.in_flight = 0
 
@@ -114,7 +118,7 @@ class Grading:
 
         Raises
         ------
-        NotFound, BadInput, TooFewFamilies, ItemConflict
+        NotFound, BadInput, TooFewFamilies, ItemConflict, BudgetSpent
             Before anything is stored.
         """
         return await self._carry_out(await self._begin(project, request))
@@ -137,7 +141,11 @@ class Grading:
         """Close what dead processes left unfinished: their seats are unscored, with the reason said.
 
         Their judges are not asked again: whoever waited is gone, and a second call costs a second time.
+        What calls of such a process may have cost at most counts as suspect.
         """
+        suspect = await budgets.let_go_of_dead(self._db, now=self._now())
+        if suspect:
+            log.warning("calls of stopped processes may have cost at most", suspect_usd=suspect)
         recovered = 0
         while taken := await grades.take_over_grades(self._db, now=self._now()):
             for project_id, grade_id in taken:
@@ -145,10 +153,16 @@ class Grading:
             recovered += len(taken)
         return recovered
 
+    async def close(self) -> None:
+        """Give back money that is set aside, as the process ends; what calls under way hold is suspect."""
+        await self._wallet.close()
+        await budgets.let_go(self._db)
+
     async def _begin(self, project: Project, request: GradeRequest) -> Begun:
         deadline = asyncio.get_running_loop().time() + request.timeout_s
+        self._wallet.check(project.id)
         rubric = await self._rubrics.latest(project, request.rubric)
-        assignment, eligible = self.draw(project, rubric, request)
+        assignment, eligible = self.draw(project, rubric, request, new=True)
         now = self._now()
         assigned = await assignments.record_assignment(
             self._db,
@@ -164,16 +178,18 @@ class Grading:
         return Begun(project, request, assigned, assignment, eligible, now, deadline)
 
     def draw(
-        self, project: Project, rubric: RubricVersion, request: GradeRequest
+        self, project: Project, rubric: RubricVersion, request: GradeRequest, *, new: bool = False
     ) -> tuple[Assignment, ByFamily]:
         """Draw the panel of a request, from the judges that may sit on it; nothing is recorded.
+
+        ``new`` is as for `eligible`.
 
         Raises
         ------
         BadInput, TooFewFamilies
             If there can be no such panel.
         """
-        eligible = self.eligible(project, rubric, request)
+        eligible = self.eligible(project, rubric, request, new=new)
         seed = request.panel.seed
         if seed is None:
             seed = self._rng.getrandbits(SEED_BITS)
@@ -206,9 +222,14 @@ class Grading:
         answers = len(request.item.answers)
         return draw_second(request.panel.stages, assignment, rubric, answers, outcomes, calibrated, position)
 
-    def eligible(self, project: Project, rubric: RubricVersion, request: GradeRequest) -> ByFamily:
-        """The judges that may sit on the request's panel; BadInput if it asks for what cannot be."""
-        check(request, rubric.rubric, project.policy)
+    def eligible(
+        self, project: Project, rubric: RubricVersion, request: GradeRequest, *, new: bool = False
+    ) -> ByFamily:
+        """The judges that may sit on the request's panel; BadInput if it asks for what cannot be.
+
+        A ``new`` request may name only families of the roster; one that was taken stays good if that changes.
+        """
+        check(request, rubric.rubric, project.policy, self._families if new else None)
         return self._eligible(exclusions(request, project.policy))
 
     async def derive(
@@ -228,19 +249,22 @@ class Grading:
             return {}, (*warnings, "The calibration could not be applied; scores are raw.")
 
     async def _carry_out(self, begun: Begun) -> Grade:
-        outcomes, second = await self._ask(begun)
+        permit = self._wallet.permit(begun.project.id)
+        outcomes, second = await self._ask(begun, permit)
         status = status_of(outcomes)
         calibrated, warnings = await self.derive(
             begun.project.id, begun.assigned.rubric, begun.request.item, begun.assignment, outcomes
         )
         callback = begun.request.callback_url is not None
         derived = as_stored(calibrated, warnings)
-        now = await self._record(begun.assigned, outcomes, status, derived, callback)
+        now = await self._record(begun.assigned, outcomes, status, derived, callback, permit.rows)
         if callback:
             self._finished()
         return self._grade(begun, status, outcomes, calibrated, warnings, now, second)
 
-    async def _ask(self, begun: Begun) -> tuple[tuple[SeatOutcome, ...], SecondStage | None]:
+    async def _ask(
+        self, begun: Begun, permit: GradePermit
+    ) -> tuple[tuple[SeatOutcome, ...], SecondStage | None]:
         request, second = begun.request, None
 
         async def draw_and_record(outcomes: Sequence[SeatOutcome], position: int) -> Sequence[Seat]:
@@ -268,6 +292,7 @@ class Grading:
             answered=self._watch,
             lane=Lane(begun.project.id),
             second=draw_and_record,
+            permit=permit,
         )
         self.waiting += 1
         try:
@@ -291,6 +316,7 @@ class Grading:
         status: Status,
         answered: Mapping[str, Any],
         callback: bool,
+        spent: Rows,
     ) -> datetime:
         replies = [(one.seat, one.reply) for one in outcomes if one.reply is not None]
         now = self._now()
@@ -302,6 +328,7 @@ class Grading:
             now=now,
             answered=answered,
             callback=callback,
+            more=spent,
         )
         return now
 
@@ -314,7 +341,8 @@ class Grading:
         answered = [SeatOutcome(seat, stored.replies.get(seat.position)) for seat in stored.assignment.seats]
         status = status_of(answered)
         derived = as_stored({}, (_STOPPED.detail,))
-        await self._record(stored.assigned, outcomes, status, derived, stored.callback_url is not None)
+        callback = stored.callback_url is not None
+        await self._record(stored.assigned, outcomes, status, derived, callback, {})
 
     def _warnings(self, assignment: Assignment) -> tuple[str, ...]:
         warnings = [SIMULATED_NOTE] if self._roster.simulated else []

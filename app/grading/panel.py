@@ -12,8 +12,10 @@ from app.domain.items import Item
 from app.domain.judging import Assignment, JudgeVersion, Reply, Seat, Unscored, UnscoredReason
 from app.domain.rubrics import Rubric
 from app.grading.assignment import ByFamily, draw_replacement
+from app.grading.purse import OutOfBudget
 from app.grading.results import SeatOutcome
-from app.judges.judge import Judge, Question
+from app.grading.spending import out_of_budget
+from app.judges.judge import Judge, Permit, Question
 from app.judges.turns import NOBODYS, Lane
 
 T = TypeVar("T")
@@ -41,8 +43,8 @@ class Panel:
 
     ``known`` has replies that are on record already, by position: these seats are not asked again.
     ``second`` draws whether the seats that wait are asked, once the others have ended, and puts it on record.
-    ``lane`` says for whom judges are asked. ``ask_seat`` asks in place of the ordinary way; what it raises
-    ends the panel.
+    ``lane`` says for whom judges are asked, ``permit`` gives leave for each attempt. ``ask_seat`` asks in
+    place of the ordinary way; what it raises ends the panel.
     """
 
     rubric: Rubric
@@ -59,6 +61,7 @@ class Panel:
     ask_seat: AskSeat | None = None
     lane: Lane = NOBODYS
     second: DrawSecond | None = None
+    permit: Permit | None = None
     _seated: set[JudgeVersion] = field(default_factory=set)
     _positions: int = 0
 
@@ -137,7 +140,11 @@ class Panel:
         try:
             async with asyncio.timeout_at(self.deadline + _GRACE_S):
                 judge = self.judges[seat.judge]
-                return await judge.judge(question, deadline=self.deadline, max_cost_usd=share)
+                return await judge.judge(
+                    question, deadline=self.deadline, max_cost_usd=share, permit=self.permit
+                )
+        except OutOfBudget as error:
+            return Reply(unscored=out_of_budget(error))
         except TimeoutError:
             return _unscored(UnscoredReason.TIMEOUT, f"no answer within {self.timeout_s:g} s")
         except Exception as error:

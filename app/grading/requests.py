@@ -1,6 +1,8 @@
 """What a caller asks of a grade, and what about it cannot be."""
 
+from collections.abc import Collection
 from dataclasses import asdict, dataclass, field
+from difflib import get_close_matches
 from typing import Any
 
 from app.domain.items import Item
@@ -47,9 +49,18 @@ class GradeRequest:
         }
 
 
-def check(request: GradeRequest, rubric: Rubric, policy: PanelPolicy) -> None:
-    """Raise BadInput with everything in the request that its rubric or its project does not allow."""
-    problems = [*_answer_problems(request, rubric), *_panel_problems(request, rubric, policy)]
+def check(
+    request: GradeRequest, rubric: Rubric, policy: PanelPolicy, families: Collection[str] | None = None
+) -> None:
+    """Raise BadInput with everything in the request that its rubric or its project does not allow.
+
+    Of ``families``, if given, those must be that it names.
+    """
+    problems = [
+        *_answer_problems(request, rubric),
+        *_panel_problems(request, rubric, policy),
+        *_family_problems(request, families),
+    ]
     if problems:
         count = f"{len(problems)} problem{'' if len(problems) == 1 else 's'}"
         raise BadInput(f"{count} in the request", problems)
@@ -94,4 +105,16 @@ def _panel_problems(request: GradeRequest, rubric: Rubric, policy: PanelPolicy) 
             "and somebody has to be left for the second stage"
         )
         problems.append(Problem(wording, path="body.panel.stages.first", value=panel.stages.first))
+    return problems
+
+
+def _family_problems(request: GradeRequest, families: Collection[str] | None) -> list[Problem]:
+    if families is None:
+        return []
+    problems = []
+    for name in sorted(request.panel.exclude_families - set(families)):
+        close = get_close_matches(name, families, 1)
+        meant = f"did you mean {close[0]}?" if close else f"there are {', '.join(sorted(families))}"
+        wording = f"the roster has no such family; {meant}"
+        problems.append(Problem(wording, path="body.panel.exclude_families", value=name))
     return problems

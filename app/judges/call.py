@@ -23,10 +23,11 @@ TURNED_AWAY = 429
 
 @dataclass(slots=True)
 class _Spent:
-    """What the attempts of one seat cost so far."""
+    """What the attempts of one seat cost so far; those without word may have cost ``suspect_usd`` more."""
 
     config: JudgeConfig
     usage: Usage = field(default_factory=Usage)
+    suspect_usd: float = 0.0
 
     def add(self, count: TokenCount) -> float:
         """Add an attempt; returns what it cost."""
@@ -131,10 +132,11 @@ class CallingJudge:
     ) -> Completion:
         """Attempts until one succeeds, or the last `CallFailed`."""
         clock = asyncio.get_running_loop().time
+        worst = self._worst_usd(prompt)
         while True:
-            self._check_budget(prompt, max_cost_usd, spent.usage)
+            self._check_budget(worst, max_cost_usd, spent)
             try:
-                return await self._attempt(prompt, deadline, spent, permit, lane)
+                return await self._attempt(prompt, worst, deadline, spent, permit, lane)
             except CallFailed as failure:
                 attempts = spent.usage.attempts
                 if failure.retry_after is not None:
@@ -149,38 +151,52 @@ class CallingJudge:
             await asyncio.sleep(wait)
 
     async def _attempt(
-        self, prompt: Prompt, deadline: float, spent: _Spent, permit: Permit | None, lane: Lane
+        self,
+        prompt: Prompt,
+        worst: float,
+        deadline: float,
+        spent: _Spent,
+        permit: Permit | None,
+        lane: Lane,
     ) -> Completion:
-        """One attempt, within the limits and by leave of the asker, unless the breaker is open."""
+        """One attempt, within the limits and by leave of the asker, unless the breaker is open.
+
+        Whatever ends it without word of what it took, it may have cost its ``worst``.
+        """
         clock = asyncio.get_running_loop().time
         if clock() >= deadline:
             raise CallFailed(UnscoredReason.TIMEOUT, "no time was left for a call")
         self._check_breaker(clock())
-        tokens = self._limits.estimate(len(prompt.system) + len(prompt.user), self._wire.max_output_tokens)
-        worst = self._worst_usd(prompt) if permit is not None or self._limits.counts_dollars else 0.0
+        chars = len(prompt.system) + len(prompt.user)
+        tokens = self._limits.estimate(chars, self._wire.max_output_tokens)
         try:
             await self._limits.enter(tokens, deadline, lane=lane, dollars=worst)
         except NoPlace as error:
             reason = UnscoredReason.TIMEOUT if error.waited else UnscoredReason.RATE_LIMITED
             raise CallFailed(reason, error.detail) from None
-        count, cost = TokenCount(), 0.0
+        count, cost, suspect = TokenCount(), 0.0, 0.0
         try:
             self._check_breaker(clock())
             if permit is not None:
                 await permit.begin(worst)
+            suspect = worst
             try:
                 completion = await self._send(prompt, deadline)
-                count = completion.count
+                count, suspect = completion.count, 0.0
                 self._limits.heard(completion.headers)
             except CallFailed as failure:
                 count = failure.count
+                if count.total or not failure.maybe_billed:
+                    suspect = 0.0
                 raise
             finally:
                 cost = spent.add(count)
+                spent.suspect_usd += suspect
                 if permit is not None:
-                    permit.ended(worst, cost)
+                    permit.ended(worst, cost, suspect)
         finally:
-            self._limits.leave(tokens, count.total, count.output, dollars=worst, cost=cost)
+            self._limits.learn(chars, count.input, count.output)
+            self._limits.leave(tokens, count.total, lane=lane, dollars=worst, cost=cost + suspect)
         return completion
 
     async def _send(self, prompt: Prompt, deadline: float) -> Completion:
@@ -195,7 +211,8 @@ class CallingJudge:
             self._breaker.succeeded()
             return completion
         except TimeoutError:
-            failure = CallFailed(UnscoredReason.TIMEOUT, f"no reply within {clock() - started:.1f} s")
+            detail = f"no reply within {clock() - started:.1f} s"
+            failure = CallFailed(UnscoredReason.TIMEOUT, detail, maybe_billed=True)
             if clock() - started >= self._breaker.policy.patience_s:
                 heard = True
                 self._breaker.failed(clock(), failure.detail, probe=probe)
@@ -216,11 +233,10 @@ class CallingJudge:
         if why is not None:
             raise CallFailed(UnscoredReason.PROVIDER_ERROR, why)
 
-    def _check_budget(self, prompt: Prompt, max_cost_usd: float | None, usage: Usage) -> None:
+    def _check_budget(self, worst: float, max_cost_usd: float | None, spent: _Spent) -> None:
         if max_cost_usd is None:
             return
-        worst = self._worst_usd(prompt)
-        left = max_cost_usd - usage.cost_usd
+        left = max_cost_usd - spent.usage.cost_usd - spent.suspect_usd
         if worst > left:
             detail = f"the call may cost up to ${worst:.6f}, ${max(left, 0.0):.6f} is left"
             raise CallFailed(UnscoredReason.BUDGET, detail)

@@ -60,8 +60,9 @@ class CallFailed(Exception):
 
     ``retry`` says whether another attempt may help, ``retry_after`` how many seconds the provider asked to
     wait first, ``alive`` whether the provider at least answered as it should (so that it is not dead),
-    ``count`` what the attempt cost all the same. ``detail`` holds no secrets and is short. ``status`` and
-    ``headers`` are those of an HTTP error.
+    ``count`` what the attempt cost all the same, ``maybe_billed`` whether it may have cost something of which
+    nothing was heard: the question was sent, and the reply did not come, or not whole. ``detail`` holds no
+    secrets and is short. ``status`` and ``headers`` are those of an HTTP error.
     """
 
     reason: UnscoredReason
@@ -72,6 +73,7 @@ class CallFailed(Exception):
     count: TokenCount = field(default_factory=TokenCount)
     status: int | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
+    maybe_billed: bool = False
 
     def __str__(self) -> str:
         return f"{self.reason}: {self.detail}"

@@ -12,6 +12,12 @@ from app.domain.judging import UnscoredReason
 from app.judges.completion import CallFailed, TokenCount, shortened
 from app.judges.retry import may_retry, retry_after_s
 
+_UNSENT = (
+    *(aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, ConnectionRefusedError),
+    *(httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout),
+)
+"""There was no connection on which a question could have been sent."""
+
 _FUTILE = ("insufficient_quota", "billing_hard_limit_reached", "credit balance")
 """A 429 or 400 with these will not pass by waiting: an account has to be filled."""
 
@@ -45,6 +51,7 @@ def _refusal(status: int, headers: Mapping[str, str], body: object, *, secret: s
         count=_count(body),
         status=status,
         headers=headers,
+        maybe_billed=timed_out,
     )
 
 
@@ -53,19 +60,22 @@ def failed_line(status: int, body: object, *, secret: str) -> CallFailed:
     return _refusal(status, {}, body, secret=secret, now=0.0)
 
 
-def broken(error: Exception, *, secret: str) -> CallFailed:
+def broken(error: BaseException, *, secret: str) -> CallFailed:
     """A call that brought no reply: no connection, a reset, bytes that are no HTTP, a time-out on the way.
 
     The SDKs wrap these two or three deep, and OpenAI's takes a reset for a time-out, so the innermost
     error decides.
     """
-    cause: BaseException = error
+    cause, unsent = error, isinstance(error, _UNSENT)
     while cause.__cause__ is not None:
         cause = cause.__cause__
+        unsent = unsent or isinstance(cause, _UNSENT)
     said = shortened(f"{_name(cause)}: {cause}" if str(cause) else _name(cause), secret)
     if isinstance(cause, aiohttp.ServerTimeoutError | httpx2.TimeoutException | TimeoutError):
-        return CallFailed(UnscoredReason.TIMEOUT, f"time-out on the way: {said}", retry=True, alive=False)
-    return CallFailed(UnscoredReason.PROVIDER_ERROR, f"no reply: {said}", retry=True, alive=False)
+        reason, detail = UnscoredReason.TIMEOUT, f"time-out on the way: {said}"
+    else:
+        reason, detail = UnscoredReason.PROVIDER_ERROR, f"no reply: {said}"
+    return CallFailed(reason, detail, retry=True, alive=False, maybe_billed=not unsent)
 
 
 def read_json(response: httpx2.Response, *, secret: str) -> dict[str, Any]:
@@ -103,7 +113,8 @@ def whole(value: object) -> int:
 
 
 def _odd(detail: str) -> CallFailed:
-    return CallFailed(UnscoredReason.PROVIDER_ERROR, shortened(detail), retry=True, alive=False)
+    said = shortened(detail)
+    return CallFailed(UnscoredReason.PROVIDER_ERROR, said, retry=True, alive=False, maybe_billed=True)
 
 
 def _message(body: object) -> str:

@@ -50,8 +50,12 @@ class Permit(Protocol):
         """
         ...
 
-    def ended(self, worst_usd: float, cost_usd: float) -> None:
-        """An attempt for which `begin` returned is over, and cost so much."""
+    def ended(self, worst_usd: float, cost_usd: float, suspect_usd: float) -> None:
+        """An attempt for which `begin` returned is over, and cost so much.
+
+        ``suspect_usd`` is what it may have cost at most beside that, where its reply was not heard to the
+        end: the provider may have billed it.
+        """
         ...
 
 

@@ -12,10 +12,14 @@ from random import Random
 
 from app.domain.rates import RateKind
 from app.judges.pool import Exhausted, Leases, Pool
+from app.judges.project_rates import ProjectRates
 from app.judges.rate_headers import allowances, remaining
 from app.judges.turns import NOBODYS, Lane
 
 LONGEST_PAUSE_S = 120.0
+_CHARS_PER_TOKEN, _FIRST_OUTPUT = 4.0, 500.0  # before anything was heard
+_MARGIN = 1.1  # answers differ in length
+_LEARN = 0.1  # weight of the newest call
 _BURST = 0.1  # of a minute's allowance may go at once; the rest flows in evenly
 
 
@@ -124,9 +128,11 @@ class Limits:
         self._requests: Bucket | None = None
         self._tokens: Bucket | None = None
         self._paused_until = 0.0
-        self._typical_output: float | None = None
+        self._output: float | None = None
+        self._per_char = 1 / _CHARS_PER_TOKEN
         self._dollars: float | None = None
         self.pool: Pool | None = None
+        self._projects: ProjectRates | None = None
         endpoint.limit = max(endpoint.limit, max_concurrency)
 
     def tighten(
@@ -144,8 +150,9 @@ class Limits:
         if usd_per_day is not None:
             self._dollars = min(usd_per_day, usd_per_day if self._dollars is None else self._dollars)
 
-    def share(self, leases: Leases, scope: str, rng: Random) -> None:
-        """Keep to rates that other processes keep to as well, under the name ``scope``."""
+    def share(self, leases: Leases, scope: str, rng: Random, projects: ProjectRates) -> None:
+        """Keep to rates that other processes keep to as well, under the name ``scope``, and to projects'."""
+        self._projects = projects
         pool = Pool(leases, scope, rng=rng)
         pool.allow(RateKind.REQUESTS, self._requests.per_minute if self._requests else None)
         pool.allow(RateKind.TOKENS, self._tokens.per_minute if self._tokens else None)
@@ -169,9 +176,17 @@ class Limits:
             await self.pool.turned_away(min(pause_s, LONGEST_PAUSE_S), allowances(headers))
 
     def estimate(self, prompt_chars: int, max_output_tokens: int) -> float:
-        """Tokens that a call will probably use: about four characters each, and what answers took so far."""
-        output = max_output_tokens if self._typical_output is None else 1.5 * self._typical_output
-        return prompt_chars / 4 + min(output, max_output_tokens)
+        """Tokens that a call will probably use, by what prompts and answers took so far."""
+        output = _FIRST_OUTPUT if self._output is None else _MARGIN * self._output
+        return self._per_char * prompt_chars + min(output, max_output_tokens)
+
+    def learn(self, prompt_chars: int, input_tokens: float, output_tokens: float) -> None:
+        """What a call took, by which the next are estimated."""
+        if output_tokens > 0:
+            known = output_tokens if self._output is None else self._output
+            self._output = known + _LEARN * (output_tokens - known)
+        if input_tokens > 0 and prompt_chars > 0:
+            self._per_char += _LEARN * (input_tokens / prompt_chars - self._per_char)
 
     def pause(self, seconds: float, now: float) -> None:
         """Let no further call begin for a while: the provider said so.
@@ -204,33 +219,39 @@ class Limits:
                     self._model.give()
                     raise
         except TimeoutError:
-            self._untake(tokens, dollars)
+            self._untake(tokens, dollars, lane)
             detail = f"all {self._model.limit} places at the provider were taken until the deadline"
             raise NoPlace(detail, waited=True) from None
         except BaseException:
-            self._untake(tokens, dollars)
+            self._untake(tokens, dollars, lane)
             raise
 
     def leave(
-        self, tokens: float, used: float, output: float, *, dollars: float = 0.0, cost: float = 0.0
+        self,
+        tokens: float,
+        used: float,
+        *,
+        lane: Lane = NOBODYS,
+        dollars: float = 0.0,
+        cost: float = 0.0,
     ) -> None:
-        """Give the place back. ``used`` tokens replace the estimate unless 0; ``output`` were written.
+        """Give the place back. ``used`` tokens replace the estimate unless 0.
 
         ``dollars`` were taken, ``cost`` is what the call really cost.
         """
         self._endpoint.give()
         self._model.give()
+        unused = tokens - used if used > 0 else 0.0
+        if self._projects is not None:
+            self._projects.settle({RateKind.TOKENS: unused}, lane)
         if self.pool is not None:
-            unused = tokens - used if used > 0 else 0.0
             self.pool.settle({RateKind.TOKENS: unused, RateKind.DOLLARS: dollars - cost})
         elif self._tokens is not None and used > 0:
             self._tokens.give_back(tokens - used)
-        if output > 0:
-            known = self._typical_output
-            self._typical_output = output if known is None else 0.9 * known + 0.1 * output
 
     async def _wait_for_rates(self, tokens: float, dollars: float, lane: Lane, deadline: float) -> None:
-        if self._requests is None and self._tokens is None and self.pool is None and not self._paused_until:
+        unlimited = self._requests is None and self._tokens is None and self.pool is None
+        if unlimited and self._projects is None and not self._paused_until:
             return
         now = asyncio.get_running_loop().time()
         waits = [(self._paused_until - now, "the provider asked for a pause")]
@@ -244,13 +265,10 @@ class Limits:
         wait, limit = max(waits)
         if now + wait > deadline:
             raise NoPlace(f"no place before the deadline: {limit}, {wait:.1f} s to wait", waited=False)
-        if self.pool is not None:
+        if self._projects is not None:
             if wait > 0:
                 await asyncio.sleep(wait)
-            try:
-                await self.pool.take(_needs(tokens, dollars), lane, deadline)
-            except Exhausted as error:
-                raise NoPlace(error.detail, waited=False) from None
+            await self._take_shared(self._projects, _needs(tokens, dollars), lane, deadline)
             return
         if self._requests is not None:
             self._requests.take(1.0, now)
@@ -260,10 +278,27 @@ class Limits:
             try:
                 await asyncio.sleep(wait)
             except BaseException:
-                self._untake(tokens, dollars)
+                self._untake(tokens, dollars, lane)
                 raise
 
-    def _untake(self, tokens: float, dollars: float) -> None:
+    async def _take_shared(
+        self, projects: ProjectRates, needs: Mapping[RateKind, float], lane: Lane, deadline: float
+    ) -> None:
+        """The project's share first: who waits for it must not keep others from the model's."""
+        try:
+            await projects.take(needs, lane, deadline)
+            if self.pool is not None:
+                try:
+                    await self.pool.take(needs, lane, deadline)
+                except BaseException:
+                    projects.settle(needs, lane)
+                    raise
+        except Exhausted as error:
+            raise NoPlace(error.detail, waited=False) from None
+
+    def _untake(self, tokens: float, dollars: float, lane: Lane) -> None:
+        if self._projects is not None:
+            self._projects.settle(_needs(tokens, dollars), lane)
         if self.pool is not None:
             self.pool.settle(_needs(tokens, dollars))
             return

@@ -9,6 +9,7 @@ from app.judges.breaker import Breaker, BreakerPolicy
 from app.judges.config import JudgeConfig
 from app.judges.limits import Limits, Slots
 from app.judges.pool import Leases
+from app.judges.project_rates import ProjectRates
 from app.judges.retry import RetryPolicy
 
 
@@ -70,10 +71,11 @@ class Lines:
         return cast(Line[ClientT], self._lines[key])
 
     def share(self, leases: Leases) -> None:
-        """From now on keep to rates together with all other processes that share them."""
+        """From now on keep to rates, projects' too, together with all other processes that share them."""
+        projects = ProjectRates(leases, self.rng)
         for line in self._lines.values():
             for model, limits in line.models.items():
-                limits.share(leases, f"{line.name} {model}", self.rng)
+                limits.share(leases, f"{line.name} {model}", self.rng, projects)
 
     async def close(self) -> None:
         """Close every connection; calls that are under way fail."""

@@ -37,6 +37,10 @@ class Leases(Protocol):
         """
         ...
 
+    async def of_projects(self) -> Mapping[int, Mapping[RateKind, float]]:
+        """What the calls of each project may take in a minute, where that is limited."""
+        ...
+
 
 class Exhausted(Exception):
     """An allowance gives nothing before the deadline."""
@@ -53,10 +57,10 @@ class _Waiting:
 
 
 class Pool:
-    """One scope's allowances, as far as this process holds them."""
+    """One scope's allowances, as far as this process holds them; ``whose`` are they, in words."""
 
-    def __init__(self, leases: Leases, scope: str, *, rng: Random) -> None:
-        self._leases, self._scope, self._rng = leases, scope, rng
+    def __init__(self, leases: Leases, scope: str, *, rng: Random, whose: str = "the") -> None:
+        self._leases, self._scope, self._rng, self._whose = leases, scope, rng, whose
         self._allowances: dict[RateKind, float] = {}
         self._hand: dict[RateKind, float] = {}
         self._ceilings: dict[RateKind, float] = {}
@@ -70,6 +74,14 @@ class Pool:
         if allowance is not None:
             self._allowances[kind] = min(allowance, self._allowances.get(kind, allowance))
             self._hand.setdefault(kind, 0.0)
+
+    def keep_to(self, allowances: Mapping[RateKind, float]) -> None:
+        """Replace all allowances; who waits for one that is no more need not wait for it."""
+        if allowances != self._allowances:
+            self._allowances = dict(allowances)
+            self._hand = {kind: self._hand.get(kind, 0.0) for kind in allowances}
+            if self._turns:
+                self._wake()
 
     @property
     def limited(self) -> bool:
@@ -102,7 +114,7 @@ class Pool:
             async with asyncio.timeout_at(deadline):
                 await waiting.served
         except TimeoutError:
-            detail = " and ".join(self._said(kind) for kind in needs)
+            detail = " and ".join(self._said(kind) for kind in needs if kind in self._allowances)
             raise Exhausted(f"no place before the deadline: {detail}", waited=True) from None
         except asyncio.CancelledError:
             if waiting.served.done() and not waiting.served.cancelled():
@@ -135,17 +147,18 @@ class Pool:
                 log.warning("others were not told of a 429", scope=self._scope, exc_info=error)
 
     def _covers(self, needs: Mapping[RateKind, float]) -> bool:
-        return all(self._hand[kind] >= amount for kind, amount in needs.items())
+        return all(self._hand[kind] >= amount for kind, amount in needs.items() if kind in self._hand)
 
     def _spend(self, needs: Mapping[RateKind, float]) -> None:
         for kind, amount in needs.items():
-            self._hand[kind] -= amount
+            if kind in self._hand:
+                self._hand[kind] -= amount
 
     def _said(self, kind: RateKind) -> str:
         allowance = self._allowances[kind]
         if kind is RateKind.DOLLARS:
-            return f"the limit of ${allowance:g} a day"
-        return f"the limit of {allowance:g} {kind} per minute"
+            return f"{self._whose} limit of ${allowance:g} a day"
+        return f"{self._whose} limit of {allowance:g} {kind} per minute"
 
     def _share(self, needs: Mapping[RateKind, float]) -> float:
         """What part of the allowances a call takes: the scarcest counts."""
@@ -198,7 +211,8 @@ class Pool:
             return _AFTER_ERROR_S
         now, enough = asyncio.get_running_loop().time(), True
         for want, got in zip(wants, granted, strict=True):
-            self._hand[got.kind] += got.amount
+            if got.kind in self._hand:
+                self._hand[got.kind] += got.amount
             self._ceilings.pop(got.kind, None)
             if got.kind is RateKind.DOLLARS and got.amount < want.least:
                 self._dry_until[got.kind] = now + got.wait_s

@@ -26,7 +26,14 @@ from app.domain.stopping import ComparisonSoFar
 from app.storage import budgets, processes
 from app.storage.database import Database
 from app.storage.paging import Page, page_of, read_number_cursor
-from app.storage.tables import batch_chunks, batch_comparisons, batch_items, batches, grades
+from app.storage.tables import (
+    batch_chunks,
+    batch_comparisons,
+    batch_items,
+    batch_requests,
+    batches,
+    grades,
+)
 from app.storage.tables import budgets as budget_table
 from app.storage.times import from_ms, maybe_from_ms, to_ms
 
@@ -66,12 +73,17 @@ async def add_chunk(
         id=chunk_id(batch_id, number),
         first=first,
         items=items,
-        requests=requests,
         done=False,
         **values,
         **counts,
     )
-    await db.write(lambda c: c.execute(row).rowcount)
+    kept = {"chunk_id": chunk_id(batch_id, number), "project_id": project_id, "requests": requests}
+
+    def work(connection: Connection) -> None:
+        connection.execute(row)
+        connection.execute(insert(batch_requests).values(**kept))
+
+    await db.write(work)
 
 
 async def start_batch(
@@ -253,14 +265,15 @@ async def forget_requests(db: Database, *, before: datetime) -> int:
     """Drop the stored requests of batches that ended before then: their texts stand with their items."""
     over = [one.value for one in BatchStatus if one.over]
     ended = select(batches.c.id).where(batches.c.status.in_(over), batches.c.finished_at < to_ms(before))
-    drop = update(batch_chunks).where(
-        batch_chunks.c.batch_id.in_(ended), batch_chunks.c.requests.is_not(None)
-    )
-    return await db.write(lambda c: c.execute(drop.values(requests=None)).rowcount)
+    chunks = select(batch_chunks.c.id).where(batch_chunks.c.batch_id.in_(ended))
+    drop = delete(batch_requests).where(batch_requests.c.chunk_id.in_(chunks))
+    return await db.write(lambda c: c.execute(drop).rowcount)
 
 
 def _drop(connection: Connection, ids: list[int]) -> int:
     if ids:
+        chunks = select(batch_chunks.c.id).where(batch_chunks.c.batch_id.in_(ids))
+        connection.execute(delete(batch_requests).where(batch_requests.c.chunk_id.in_(chunks)))
         connection.execute(delete(batch_chunks).where(batch_chunks.c.batch_id.in_(ids)))
         connection.execute(delete(batch_comparisons).where(batch_comparisons.c.batch_id.in_(ids)))
         checking = batches.c.status == BatchStatus.CHECKING.value

@@ -1,27 +1,29 @@
 """Dollars: what batches and days may spend, what is set aside, what is spent.
 
-Workers set money aside before a call may cost it (`hold`), and what a reply cost moves from held to spent in
-the transaction that records the reply (`spend_rows`): whatever dies, spent, held and suspect together never
-pass a limit.
+Money is set aside before a call may cost it (`hold`), and what a reply cost moves from held to spent in the
+transaction that records the reply (`spend_rows`): whatever dies, spent, held and suspect together never pass
+a limit. Calls of batches count in the batch's budget and in the day's, all others (no batch) in the day's.
 """
 
 from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
+from functools import partial
 
 from sqlalchemy import Connection, delete, func, insert, or_, select, update
 from sqlalchemy.engine import Row as SqlRow
 
 from app.domain.batches import Spending
 from app.domain.ids import content_id
+from app.storage import processes
 from app.storage.database import Database
 from app.storage.statements import Add, Insert, Row, summed
-from app.storage.tables import budgets, purses
+from app.storage.tables import budgets, purses, workers
 from app.storage.writer import Rows
 
 BATCH, DAY, DAILY = "batch", "day", "daily"
 
 _OPEN = Insert(budgets, tuple(column.name for column in budgets.columns), ignore=True)
-_SPEND = Add(budgets, ("spent_usd", "held_usd", "id"), prepare=summed)
+_SPEND = Add(budgets, ("spent_usd", "held_usd", "suspect_usd", "id"), prepare=summed)
 _PURSE = Add(purses, ("held_usd", "id"), prepare=summed)
 
 
@@ -35,9 +37,9 @@ def day_budget_id(project_id: int, day: int) -> int:
     return content_id(project_id, "budget of the day", day)
 
 
-def purse_id(process_id: int, batch_id: int, day: int) -> int:
-    """The id of what a worker holds of a batch on one day."""
-    return content_id("purse", process_id, batch_id, day)
+def purse_id(process_id: int, project_id: int, batch_id: int | None, day: int) -> int:
+    """The id of what a process holds of a project's day, for a batch or for what is none."""
+    return content_id("purse", process_id, batch_id or project_id, day)
 
 
 def _daily_id(project_id: int) -> int:
@@ -52,35 +54,36 @@ def open_budget(
 
 
 async def hold(
-    db: Database, project_id: int, batch_id: int, day: int, amounts: Sequence[float]
+    db: Database, project_id: int, batch_id: int | None, day: int, amounts: Sequence[float]
 ) -> tuple[float, str | None]:
-    """Set aside the first of ``amounts`` (largest first) that both the batch and the day have left.
+    """Set aside the first of ``amounts`` (largest first) that both the batch, if any, and the day have left.
 
     Returns it and None; or 0 and the kind of budget, `BATCH` or `DAY`, that has not even the last.
     """
     today = day_budget_id(project_id, day)
-    purse = purse_id(db.process_id, batch_id, day)
+    purse = purse_id(db.process_id, project_id, batch_id, day)
 
     def work(connection: Connection) -> tuple[float, str | None]:
         limit = _daily_limit(connection, project_id)
         open_budget(connection, today, project_id, DAY, limit, day)
-        _lock(connection, (batch_id, today))
+        _lock(connection, (today,) if batch_id is None else (batch_id, today))
         lacking = BATCH
         for amount in amounts:
-            if not _take(connection, batch_id, amount):
+            if batch_id is not None and not _take(connection, batch_id, amount):
                 lacking = BATCH
                 continue
             if _take(connection, today, amount):
                 _fill_purse(connection, purse, project_id, batch_id, today, db.process_id, amount)
                 return amount, None
-            _take(connection, batch_id, -amount)
+            if batch_id is not None:
+                _take(connection, batch_id, -amount)
             lacking = DAY
         return 0.0, lacking
 
     return await db.alone(work)
 
 
-async def give_back(db: Database, project_id: int, batch_id: int, day: int, amount: float) -> None:
+async def give_back(db: Database, project_id: int, batch_id: int | None, day: int, amount: float) -> None:
     """Return what is held and not needed."""
     if amount > 0:
         rows = spend_rows(project_id, batch_id, day, db.process_id, spent=0.0, held=amount)
@@ -88,24 +91,33 @@ async def give_back(db: Database, project_id: int, batch_id: int, day: int, amou
 
 
 def spend_rows(
-    project_id: int, batch_id: int, day: int, process_id: int, *, spent: float, held: float
+    project_id: int,
+    batch_id: int | None,
+    day: int,
+    process_id: int,
+    *,
+    spent: float,
+    held: float,
+    suspect: float = 0.0,
 ) -> Rows:
-    """Rows that book ``spent`` dollars and take ``held`` from what the worker holds."""
+    """Rows that book ``spent`` and ``suspect`` dollars and take ``held`` from what the process holds."""
+    budgets_of = (day_budget_id(project_id, day), *(() if batch_id is None else (batch_id,)))
     return {
-        _SPEND: [(spent, -held, batch_id), (spent, -held, day_budget_id(project_id, day))],
-        _PURSE: [(-held, purse_id(process_id, batch_id, day))],
+        _SPEND: [(spent, -held, suspect, key) for key in budgets_of],
+        _PURSE: [(-held, purse_id(process_id, project_id, batch_id, day))],
     }
 
 
 def held_budgets(connection: Connection, process_id: int) -> None:
-    """Lock the budgets that a dead worker held money of, before anything else of it is touched: whoever
+    """Lock the budgets that a dead process held money of, before anything else of it is touched: whoever
     records for it locks in the same order."""
     found = connection.execute(select(purses).where(purses.c.process_id == process_id)).all()
-    _lock(connection, {budget for purse in found for budget in (purse.batch_id, purse.day_budget_id)})
+    ids = {budget for purse in found for budget in (purse.batch_id, purse.day_budget_id)}
+    _lock(connection, ids - {None})
 
 
 def suspect(connection: Connection, process_id: int) -> float:
-    """What a dead worker held may have been spent: it stays out of reach. Returns how much."""
+    """What a dead process held may have been spent: it stays out of reach. Returns how much."""
     found = connection.execute(
         select(purses).where(purses.c.process_id == process_id).order_by(purses.c.id).with_for_update()
     ).all()
@@ -119,6 +131,28 @@ def suspect(connection: Connection, process_id: int) -> float:
             connection.execute(change.values(**values))
         connection.execute(delete(purses).where(purses.c.id == purse.id))
     return total
+
+
+async def let_go(db: Database) -> float:
+    """This process ends: what it still holds may have been spent."""
+    return await db.alone(lambda connection: _let_go(connection, db.process_id))
+
+
+async def let_go_of_dead(db: Database, *, now: datetime) -> float:
+    """What processes held that are no more may have been spent; workers are taken over by others."""
+    known = select(purses.c.process_id).where(purses.c.process_id.not_in(select(workers.c.process_id)))
+
+    def dead(connection: Connection) -> tuple[int, ...]:
+        alive = processes.living(connection, now) | {db.process_id}
+        return tuple(set(connection.execute(known).scalars()) - alive)
+
+    found = await db.read(dead)
+    return sum([await db.alone(partial(_let_go, process_id=one)) for one in found])
+
+
+def _let_go(connection: Connection, process_id: int) -> float:
+    held_budgets(connection, process_id)
+    return suspect(connection, process_id)
 
 
 def _lock(connection: Connection, ids: Collection[int]) -> None:
@@ -148,7 +182,7 @@ async def set_daily_limit(db: Database, project_id: int, limit: float | None, *,
 
 
 async def spending_of_day(db: Database, project_id: int, *, now: datetime) -> Spending:
-    """What the project's batches spent today (UTC), and the limit there is."""
+    """What the project spent today (UTC), and the limit there is."""
     today = day_budget_id(project_id, day_of(now))
 
     def work(connection: Connection) -> Spending:
@@ -188,7 +222,7 @@ def _fill_purse(
     connection: Connection,
     purse: int,
     project_id: int,
-    batch_id: int,
+    batch_id: int | None,
     today: int,
     process_id: int,
     amount: float,

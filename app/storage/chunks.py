@@ -8,8 +8,9 @@ workers that answer the same seat, one is recorded.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import Connection, Select, exists, func, or_, select, update
+from sqlalchemy import Connection, Select, exists, func, or_, outerjoin, select, update
 
 from app.domain.batches import BatchOptions, BatchStatus
 from app.domain.projects import Project
@@ -18,7 +19,7 @@ from app.storage.batches import chunk_id, read_options
 from app.storage.database import Database
 from app.storage.projects import one_project
 from app.storage.statements import Add, Insert, Row
-from app.storage.tables import batch_chunks, batch_items, batches, grades, workers
+from app.storage.tables import batch_chunks, batch_items, batch_requests, batches, grades, workers
 from app.storage.times import to_ms
 from app.storage.writer import Rows
 
@@ -130,7 +131,7 @@ async def claim_chunk(db: Database, batch_id: int, number: int, *, now: datetime
     c = batch_chunks.c
 
     def work(connection: Connection) -> ClaimedChunk | None:
-        row = connection.execute(select(batch_chunks).where(c.id == key, ~c.done).with_for_update()).first()
+        row = connection.execute(_whole(key).with_for_update(of=batch_chunks)).first()
         batch = connection.execute(select(batches).where(batches.c.id == batch_id)).one_or_none()
         if row is None or batch is None or batch.status != BatchStatus.RUNNING.value or row.requests is None:
             return None
@@ -151,6 +152,13 @@ async def claim_chunk(db: Database, batch_id: int, number: int, *, now: datetime
         )
 
     return await db.alone(work)
+
+
+def _whole(key: int) -> Select[Any]:
+    """An open chunk with its requests, if these are still there."""
+    both = outerjoin(batch_chunks, batch_requests, batch_requests.c.chunk_id == batch_chunks.c.id)
+    chunk = select(batch_chunks, batch_requests.c.requests).select_from(both)
+    return chunk.where(batch_chunks.c.id == key, ~batch_chunks.c.done)
 
 
 async def grades_of(db: Database, chunk: ClaimedChunk) -> dict[int, tuple[int | None, bool]]:

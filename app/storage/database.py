@@ -16,10 +16,9 @@ from types import TracebackType
 from typing import Any, Protocol, Self, TypeVar
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, text
-from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, InterfaceError, OperationalError
+from sqlalchemy.exc import ArgumentError, IntegrityError
 
 from app.domain.ids import new_id
-from app.domain.problems import Unavailable
 from app.storage import processes
 from app.storage.postgresql import PATIENCE_S, PostgreSQL
 from app.storage.times import to_ms
@@ -28,9 +27,6 @@ from app.storage.writer import Rows, Writer
 T = TypeVar("T")
 
 _BUSY_TIMEOUT_MS = 10_000
-# Classes of PostgreSQL's SQLSTATE: no connection, rolled back for another transaction (a deadlock), no room,
-# not ready for connections, shutting down.
-_AWAY = ("08", "40", "53", "55", "57")
 
 
 class UnsupportedDatabase(ValueError):
@@ -62,15 +58,6 @@ def read_url(url: str) -> URL:
     if parsed.database in (None, "", ":memory:"):
         raise UnsupportedDatabase(shown, "SQLite needs a file, as in sqlite:////var/lib/venire/venire.db")
     return parsed.set(drivername="sqlite")
-
-
-def is_outage(error: Exception) -> bool:
-    """Whether the database could not be reached or not in time, or gave way to another transaction: what
-    failed may be tried again."""
-    if isinstance(error, DBAPIError):
-        refused = str(getattr(error.orig, "sqlstate", None) or "")[:2] in _AWAY
-        return refused or error.connection_invalidated or isinstance(error, OperationalError | InterfaceError)
-    return isinstance(error, OSError | TimeoutError | Unavailable)
 
 
 def is_there_already(error: Exception) -> bool:

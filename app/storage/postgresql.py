@@ -8,30 +8,16 @@ import asyncio
 from collections.abc import Callable, Iterator
 from typing import TypeVar
 
-import asyncpg
 from sqlalchemy import URL, Connection, text
-from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from app.domain.problems import Unavailable
+from app.storage.passing import is_passing
 
 T = TypeVar("T")
 
 PATIENCE_S = 30.0  # a server that restarts is back by then
 _PAUSES_S = (0.0, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0)  # then 2 s again and again
-
-# What a server says that ends the connection, or undoes a transaction for reasons outside it.
-_PASSING = (
-    asyncpg.PostgresConnectionError,
-    asyncpg.AdminShutdownError,
-    asyncpg.CrashShutdownError,
-    asyncpg.CannotConnectNowError,
-    asyncpg.TooManyConnectionsError,
-    asyncpg.TransactionRollbackError,
-    asyncpg.InternalClientError,
-    ConnectionError,
-    TimeoutError,
-)
 
 
 class OutcomeUnknown(RuntimeError):
@@ -97,30 +83,6 @@ class PostgreSQL:
         if found not in ("committed", "aborted"):
             raise OutcomeUnknown(f"whether transaction {transaction} was committed is not known")
         return bool(found == "committed")
-
-
-def is_passing(error: BaseException) -> bool:
-    """Whether a connection broke or the server is away, so that another try may help."""
-    seen: set[int] = set()
-    waiting: list[BaseException | None] = [error]
-    while waiting:
-        one = waiting.pop()
-        if one is None or id(one) in seen:
-            continue
-        seen.add(id(one))
-        if isinstance(one, _PASSING) or _says_closed(one):
-            return True
-        if isinstance(one, DBAPIError):
-            if one.connection_invalidated:
-                return True
-            waiting.append(one.orig)
-        waiting += [one.__cause__, one.__context__]
-    return False
-
-
-def _says_closed(error: BaseException) -> bool:
-    """asyncpg has one class for a closed connection and for wrong use; only its words tell them apart."""
-    return isinstance(error, asyncpg.InterfaceError) and "clos" in str(error)
 
 
 async def _transaction_id(connection: AsyncConnection) -> str | None:

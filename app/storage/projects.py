@@ -8,7 +8,7 @@ from sqlalchemy import Connection, select, update
 from sqlalchemy.engine import Row
 
 from app.domain.ids import content_id
-from app.domain.projects import PanelPolicy, Project
+from app.domain.projects import PanelPolicy, Project, ProjectLimits
 from app.storage.database import Database
 from app.storage.statements import Insert
 from app.storage.tables import projects
@@ -51,6 +51,20 @@ async def set_policy(db: Database, project_id: int, policy: PanelPolicy) -> None
     """Replace the project's rules for panels."""
     change = update(projects).where(projects.c.id == project_id).values(policy=json.dumps(asdict(policy)))
     await db.write(lambda c: c.execute(change).rowcount)
+
+
+async def set_limits(db: Database, project_id: int, limits: ProjectLimits) -> None:
+    """Replace what the project's calls may take of the providers."""
+    change = update(projects).where(projects.c.id == project_id).values(limits=json.dumps(asdict(limits)))
+    await db.write(lambda c: c.execute(change).rowcount)
+
+
+async def limits_of_projects(db: Database, project_id: int | None = None) -> dict[int, ProjectLimits]:
+    """The limits of every project that has any, or ever had; or only of that one."""
+    query = select(projects.c.id, projects.c.limits).where(projects.c.limits.is_not(None))
+    if project_id is not None:
+        query = query.where(projects.c.id == project_id)
+    return await db.read(lambda c: {r.id: ProjectLimits(**json.loads(r.limits)) for r in c.execute(query)})
 
 
 def one_project(connection: Connection, project_id: int) -> Project:

@@ -8,21 +8,25 @@ The statement is SQL text, as it reads better than its expression tree: row valu
 are those before the update, in both databases.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import os
+import socket
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from typing import Any
 
-from sqlalchemy import BigInteger, Connection, Double, TextClause, bindparam, select, text
+from sqlalchemy import BigInteger, Connection, Double, Text, TextClause, bindparam, text
 from sqlalchemy.dialects import postgresql, sqlite
 
 from app.domain.ids import content_id
 from app.domain.rates import Granted, RateKind, Want
 from app.storage.database import Database
+from app.storage.projects import limits_of_projects
 from app.storage.tables import rates
-from app.storage.times import from_ms, to_ms
+from app.storage.times import to_ms
 
-FLOW = 0.96
-"""Share of an allowance that flows in. With what may have gathered, 61.5 s of flow fit into a minute."""
+FLOW = {RateKind.REQUESTS: 0.96, RateKind.TOKENS: 0.92}
+"""Share of an allowance that flows in. With what may have gathered, 61.5 s of flow fit into a minute; what
+tokens a call takes is known only afterwards."""
 
 GATHERS_S = 1.5
 RESERVE = 0.25  # of what may gather, for those who are urgent
@@ -30,7 +34,7 @@ SHRINK, LEAST_FACTOR = 0.8, 0.2
 RECOVERS_PER_S = 0.02
 ONE_SHRINK_MS = 2_000  # calls that were turned away together count once
 
-_DAY_MS = 86_400_000
+MINUTE_MS, _DAY_MS = 60_000, 86_400_000
 
 _LEFT = """
 CASE WHEN :daily = 1 THEN {least}(:ceiling, CASE WHEN flowed_at < :day THEN :allowance ELSE level END)
@@ -61,32 +65,30 @@ UPDATE rates SET
     level = {{least}}(level, 0.0 - :pause_ms * :per_ms * {_SHRUNK}),
     factor = {_SHRUNK},
     shrunk_at = CASE WHEN shrunk_at > :now - :one_shrink THEN shrunk_at ELSE :now END,
-    flowed_at = {{greatest}}(flowed_at, :now)
+    flowed_at = {{greatest}}(flowed_at, :now),
+    turned_away = turned_away + 1
 WHERE id = :id
 """  # noqa: S608 - constants
-_WHOLE = ("id", "now", "day", "daily", "one_shrink")
+_NOTE = """
+INSERT INTO rate_holders (id, rate_id, process_id, host, pid, minute, taken, taken_before, leased_at)
+VALUES (:id, :rate_id, :process_id, :host, :pid, :minute, :taken, 0.0, :now)
+ON CONFLICT (id) DO UPDATE SET
+    taken_before = CASE WHEN rate_holders.minute = excluded.minute THEN rate_holders.taken_before
+                        WHEN rate_holders.minute = excluded.minute - 1 THEN rate_holders.taken
+                        ELSE 0.0 END,
+    taken = CASE WHEN rate_holders.minute = excluded.minute THEN rate_holders.taken ELSE 0.0 END
+            + excluded.taken,
+    minute = excluded.minute,
+    leased_at = excluded.leased_at
+"""
+_WHOLE = ("id", "now", "day", "daily", "one_shrink", "rate_id", "process_id", "pid", "minute")
+_TEXTS = ("host",)
 _WORDS = {
     "sqlite": {"least": "min", "greatest": "max"},
     "postgresql": {"least": "least", "greatest": "greatest"},
 }
 _UNBOUNDED = 1e18
 _STATEMENTS: dict[tuple[str, str], TextClause] = {}
-
-
-@dataclass(frozen=True, slots=True)
-class RateState:
-    """An allowance as it stands: for the page of those who run the service.
-
-    ``level`` is what could be leased at ``flowed_at``; ``taken`` was leased in all, less what came back.
-    """
-
-    scope: str
-    kind: RateKind
-    allowance: float
-    level: float
-    factor: float
-    taken: float
-    flowed_at: datetime
 
 
 class SharedRates:
@@ -101,9 +103,12 @@ class SharedRates:
         """Give of each want what is there, less the reserve if it is not ``urgent``."""
 
         def work(connection: Connection) -> list[Granted]:
-            at = _now_ms(connection, now)
+            at = now_ms(connection, now)
             # In one order everywhere, or two processes would wait for each other.
             given = {w.kind: _lease(connection, scope, w, urgent, at) for w in sorted(wants, key=_by_kind)}
+            for kind, granted in given.items():
+                if granted.amount:
+                    _note(connection, self._db.process_id, _id_of(scope, kind), granted.amount, at)
             return [given[want.kind] for want in wants]
 
         return await self._db.alone(work)
@@ -119,7 +124,7 @@ class SharedRates:
         """Let less flow for a while, and nothing for ``pause_s``; ``kinds`` come with their allowances."""
 
         def work(connection: Connection) -> None:
-            at = _now_ms(connection, now)
+            at = now_ms(connection, now)
             for kind, allowance in sorted(kinds):
                 connection.execute(
                     _statement(connection, _SHRINK),
@@ -127,7 +132,7 @@ class SharedRates:
                         "id": _id_of(scope, kind),
                         "now": at,
                         "pause_ms": 1000.0 * pause_s,
-                        "per_ms": _per_ms(allowance),
+                        "per_ms": _per_ms(kind, allowance),
                         "one_shrink": ONE_SHRINK_MS,
                         "least_factor": LEAST_FACTOR,
                         "shrink": SHRINK,
@@ -136,31 +141,22 @@ class SharedRates:
 
         await self._db.alone(work)
 
-
-async def rate_states(db: Database) -> tuple[RateState, ...]:
-    """Every allowance that was ever leased from, by scope."""
-
-    def read(connection: Connection) -> tuple[RateState, ...]:
-        rows = connection.execute(select(rates).order_by(rates.c.scope, rates.c.kind))
-        return tuple(
-            RateState(
-                row.scope,
-                RateKind(row.kind),
-                row.allowance,
-                row.level,
-                row.factor,
-                row.taken,
-                from_ms(row.flowed_at),
-            )
-            for row in rows
-        )
-
-    return await db.read(read)
+    async def of_projects(self) -> dict[int, Mapping[RateKind, float]]:
+        """What the calls of each project that has limits of its own may take in a minute."""
+        found = await limits_of_projects(self._db)
+        kinds = {
+            key: {RateKind.REQUESTS: one.requests_per_minute, RateKind.TOKENS: one.tokens_per_minute}
+            for key, one in found.items()
+        }
+        return {
+            key: {kind: limit for kind, limit in limits.items() if limit is not None}
+            for key, limits in kinds.items()
+        }
 
 
 def _lease(connection: Connection, scope: str, want: Want, urgent: bool, at: int) -> Granted:
     daily = want.kind is RateKind.DOLLARS
-    per_ms = 0.0 if daily else _per_ms(want.allowance)
+    per_ms = 0.0 if daily else _per_ms(want.kind, want.allowance)
     gathers = want.allowance if daily else 1000.0 * GATHERS_S * per_ms
     reserve = 0.0 if urgent or daily else RESERVE * gathers
     given = {
@@ -189,6 +185,21 @@ def _lease(connection: Connection, scope: str, want: Want, urgent: bool, at: int
     return Granted(want.kind, row.granted, wait)
 
 
+def _note(connection: Connection, process_id: int, rate_id: int, amount: float, at: int) -> None:
+    """Keep in mind who took how much, for those who run the service."""
+    row = {
+        "id": content_id("holder", rate_id, process_id),
+        "rate_id": rate_id,
+        "process_id": process_id,
+        "host": socket.gethostname(),
+        "pid": os.getpid(),
+        "minute": at // MINUTE_MS,
+        "taken": amount,
+        "now": at,
+    }
+    connection.execute(_statement(connection, _NOTE), row)
+
+
 def _begin(connection: Connection, scope: str, want: Want, gathers: float, at: int) -> None:
     row = {
         "id": _id_of(scope, want.kind),
@@ -211,12 +222,13 @@ def _statement(connection: Connection, template: str) -> TextClause:
     if key not in _STATEMENTS:
         statement = text(template.format(**_WORDS[connection.dialect.name]))
         names = statement.compile().params
-        types = [bindparam(n, type_=BigInteger() if n in _WHOLE else Double()) for n in names]
+        kinds: dict[str, Any] = {**dict.fromkeys(_WHOLE, BigInteger()), **dict.fromkeys(_TEXTS, Text())}
+        types = [bindparam(name, type_=kinds.get(name, Double())) for name in names]
         _STATEMENTS[key] = statement.bindparams(*types)
     return _STATEMENTS[key]
 
 
-def _now_ms(connection: Connection, now: datetime | None) -> int:
+def now_ms(connection: Connection, now: datetime | None) -> int:
     """The moment of the lease; on PostgreSQL its own clock, as those of several machines differ."""
     if now is not None:
         return to_ms(now)
@@ -229,8 +241,8 @@ def _id_of(scope: str, kind: RateKind) -> int:
     return content_id("rate", scope, kind)
 
 
-def _per_ms(allowance: float) -> float:
-    return FLOW * allowance / 60_000.0
+def _per_ms(kind: RateKind, allowance: float) -> float:
+    return FLOW[kind] * allowance / 60_000.0
 
 
 def _by_kind(want: Want) -> str:

@@ -63,6 +63,7 @@ projects = Table(
     Column("name", Words, nullable=False, unique=True),
     Column("policy", Words, nullable=False),
     _when("created_at"),
+    Column("limits", Words),  # of calls for it; null: none
 )
 
 api_keys = Table(
@@ -108,6 +109,23 @@ rates = Table(
     Column("taken", Double, nullable=False),  # in all
     _when("flowed_at"),
     _when("shrunk_at"),
+    Column("turned_away", Integer, nullable=False, server_default="0"),  # calls, in all
+)
+
+# Who took how much of an allowance in a minute (since 1970) and the one before.
+rate_holders = Table(
+    "rate_holders",
+    metadata,
+    _id(),  # content id of (rate, process)
+    Column("rate_id", BigInteger, nullable=False),
+    Column("process_id", BigInteger, nullable=False),
+    Column("host", Words, nullable=False),
+    Column("pid", Integer, nullable=False),
+    Column("minute", BigInteger, nullable=False),
+    Column("taken", Double, nullable=False),
+    Column("taken_before", Double, nullable=False),
+    _when("leased_at"),
+    Index(None, "rate_id"),
 )
 
 # --- what is judged: rubrics, items, answers, strata ----------------------------------------------
@@ -727,7 +745,6 @@ batch_chunks = Table(
     Column("number", Integer, nullable=False),
     Column("first", Integer, nullable=False),  # number of its first item within the batch
     Column("items", Integer, nullable=False),
-    Column("requests", LargeBinary),  # zlib of one JSON document per line; null: forgotten
     Column("done", Boolean, nullable=False),
     Column("round", Integer, nullable=False),  # 0: not with the engine
     Column("process_id", BigInteger),
@@ -794,14 +811,25 @@ budgets = Table(
     Index(None, "project_id", "kind"),
 )
 
-# What a worker holds of a batch's and a day's budget.
+# What of a chunk is to be graded, apart from what is read and changed all the time.
+batch_requests = Table(
+    "batch_requests",
+    metadata,
+    Column(
+        "chunk_id", Id, ForeignKey("batch_chunks.id"), primary_key=True, autoincrement=False, nullable=False
+    ),
+    _project(),
+    Column("requests", LargeBinary, nullable=False),  # zlib of one JSON document per line
+)
+
+# What a process holds of a day's budget, and of a batch's.
 purses = Table(
     "purses",
     metadata,
     _id(),  # content id of (process, batch, day)
     _project(),
     Column("process_id", BigInteger, nullable=False),
-    _key("batches", "batch_id"),
+    _key("batches", "batch_id", nullable=True),  # null: of grades that somebody waits for
     _key("budgets", "day_budget_id"),
     Column("held_usd", Double, nullable=False),
     Index(None, "process_id"),

@@ -20,6 +20,7 @@ from app.storage.rubrics import criterion_ids
 from app.storage.statements import Insert, Row, Update
 from app.storage.times import to_ms
 from app.storage.words import storable
+from app.storage.writer import Rows, merge
 
 
 class GradeStatus(StrEnum):
@@ -60,12 +61,14 @@ async def record_outcome(
     now: datetime,
     answered: Mapping[str, Any] | None = None,
     callback: bool = False,
+    more: Rows | None = None,
 ) -> None:
     """`record_replies` and `finish_grade` in one submission, as every ordinary grade ends.
 
-    ``callback`` says that the grade has one, which becomes due.
+    ``callback`` says that the grade has one, which becomes due; ``more`` is recorded with it.
     """
     rows = reply_rows(grade, replies, now) | closing_rows(grade, status, now, answered)
+    merge(rows, more or {})
     if callback:
         rows[_CALL] = [(to_ms(now), grade.id)]
     await db.submit(rows)

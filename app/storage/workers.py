@@ -8,6 +8,7 @@ import socket
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from sqlalchemy import (
     BigInteger,
@@ -19,7 +20,6 @@ from sqlalchemy import (
     literal_column,
     or_,
     select,
-    union,
     update,
 )
 from sqlalchemy.engine import Row as SqlRow
@@ -27,7 +27,7 @@ from sqlalchemy.engine import Row as SqlRow
 from app.domain.batches import BatchStatus, Worker
 from app.storage import budgets
 from app.storage.database import Database
-from app.storage.processes import gone
+from app.storage.processes import gone, living
 from app.storage.tables import batch_chunks, batches, purses, workers
 from app.storage.times import from_ms
 
@@ -138,15 +138,21 @@ async def bury(db: Database, process_id: int) -> float:
     return await db.alone(work)
 
 
-async def strays(db: Database) -> tuple[int, ...]:
-    """Processes that claim chunks or hold money, but are on record as no worker: each wants a `bury`."""
+async def strays(db: Database, *, now: datetime) -> tuple[int, ...]:
+    """Processes that claim chunks, or hold money and live no more, but are on record as no worker: each wants
+    a `bury`. A service holds money, too."""
     known = select(workers.c.process_id)
     claims = select(batch_chunks.c.process_id).where(~batch_chunks.c.done)
-    query = union(
-        claims.where(batch_chunks.c.process_id.is_not(None), batch_chunks.c.process_id.not_in(known)),
-        select(purses.c.process_id).where(purses.c.process_id.not_in(known)),
-    )
-    return await db.read(lambda connection: tuple(connection.execute(query).scalars()))
+    claiming = claims.where(batch_chunks.c.process_id.is_not(None), batch_chunks.c.process_id.not_in(known))
+    holding = select(purses.c.process_id).where(purses.c.process_id.not_in(known))
+
+    def work(connection: Connection) -> tuple[int, ...]:
+        found = set(connection.execute(holding).scalars())
+        if found:
+            found -= living(connection, now)
+        return tuple(found | set(connection.execute(claiming).scalars()))
+
+    return await db.read(work)
 
 
 async def list_workers(db: Database) -> tuple[Worker, ...]:

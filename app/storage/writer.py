@@ -133,6 +133,13 @@ class Writer:
                     self._known.update(row[0] for row in rows)
 
 
+def merge(rows: dict[Insert, list[Row]], more: Rows) -> dict[Insert, list[Row]]:
+    """Add ``more`` to ``rows``, and return these."""
+    for insert, added in more.items():
+        rows.setdefault(insert, []).extend(added)
+    return rows
+
+
 def write_rows(connection: Connection, rows: Rows) -> None:
     """Prepare and insert ``rows``, parents before children."""
     for insert in sorted(rows, key=lambda insert: _PARENTS_FIRST[insert.table.name]):

@@ -22,6 +22,7 @@ from app.web.api import (
     judges,
     keys,
     label_plan,
+    limits,
     project,
     quality,
     rubrics,
@@ -41,6 +42,7 @@ from app.web.services import Services
 ROUTERS: tuple[APIRouter, ...] = (
     grade.router,
     batches.router,
+    limits.router,
     rubrics.router,
     anchors.router,
     annotation.router,

@@ -19,6 +19,7 @@ from app.domain.items import ItemConflict
 from app.domain.judging import TooFewFamilies
 from app.domain.problems import (
     BadInput,
+    BudgetSpent,
     Conflict,
     NotAuthenticated,
     NotFound,
@@ -48,6 +49,7 @@ class Kind:
 
 MALFORMED = Kind("malformed-request", 400, "The request cannot be read")
 UNAUTHENTICATED = Kind("unauthenticated", 401, "A valid key is needed")
+OUT_OF_BUDGET = Kind("out-of-budget", 402, "The budget does not cover this")
 FORBIDDEN = Kind("forbidden", 403, "This is not allowed")
 NOT_FOUND = Kind("not-found", 404, "There is no such thing")
 METHOD = Kind("method-not-allowed", 405, "This method is not allowed here")
@@ -63,8 +65,8 @@ NO_VERDICT = Kind("no-verdict", 502, "No judge gave a verdict")
 UNAVAILABLE = Kind("unavailable", 503, "The service is not ready")
 
 KINDS = (
-    *(MALFORMED, UNAUTHENTICATED, FORBIDDEN, NOT_FOUND, METHOD, CONFLICT, TOO_LARGE, MEDIA, BAD_INPUT),
-    *(TOO_FEW_FAMILIES, INSUFFICIENT, NOT_IDENTIFIED, INTERNAL, NO_VERDICT, UNAVAILABLE),
+    *(MALFORMED, UNAUTHENTICATED, OUT_OF_BUDGET, FORBIDDEN, NOT_FOUND, METHOD, CONFLICT, TOO_LARGE, MEDIA),
+    *(BAD_INPUT, TOO_FEW_FAMILIES, INSUFFICIENT, NOT_IDENTIFIED, INTERNAL, NO_VERDICT, UNAVAILABLE),
 )
 
 ERRORS: Mapping[type[Exception], Kind] = {
@@ -80,6 +82,7 @@ ERRORS: Mapping[type[Exception], Kind] = {
     ItemConflict: CONFLICT,
     NotAuthenticated: UNAUTHENTICATED,
     NotPermitted: FORBIDDEN,
+    BudgetSpent: OUT_OF_BUDGET,
     Unavailable: UNAVAILABLE,
 }
 

@@ -110,6 +110,22 @@ class Metrics:
             ),
         }
 
+        self._rates = {
+            name: Gauge(f"venire_limit_{name}", meaning, ["of", "kind"], registry=registry)
+            for name, meaning in {
+                "allowance": "What may be taken in a minute (dollars: a day), by limit.",
+                "used": "What all processes took in the last minute (today), by limit.",
+                "flow": "Share of the allowance that flows: below 1 after calls were turned away.",
+                "turned_away": "Calls that a provider turned away (429), in all.",
+                "holders": "Processes that took of a limit in the last minute.",
+            }.items()
+        }
+
+    def rate(self, of: str, kind: str, values: Mapping[str, float]) -> None:
+        """How a limit stands that processes share."""
+        for name, value in values.items():
+            self._rates[name].labels(of, kind).set(value)
+
     def bulk(self, depths: Mapping[str, Mapping[str, float]], sums: Mapping[str, float]) -> None:
         """What bulk grading looks like now: by label, and in all."""
         for name, values in depths.items():

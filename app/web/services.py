@@ -15,6 +15,7 @@ from app.annotating.people import People
 from app.annotating.publish import Publishing
 from app.annotating.queues import Queues
 from app.auditing.audits import Audits
+from app.batches.allowances import Allowances
 from app.batches.batches import Batches
 from app.calibration.runner import CalibrationRunner
 from app.grading.grade import Grading
@@ -39,6 +40,7 @@ class Services:
     keys: KeyRing
     grading: Grading
     batches: Batches
+    allowances: Allowances
     rubrics: Rubrics
     drafts: Drafts
     anchors: Anchors

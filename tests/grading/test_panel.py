@@ -26,7 +26,7 @@ class ScriptedJudge:
     together: asyncio.Barrier | None = None
     asked: list[tuple[Question, float | None]] = field(default_factory=list)
 
-    async def judge(self, question, *, deadline, max_cost_usd=None):
+    async def judge(self, question, *, deadline, max_cost_usd=None, permit=None):
         self.asked.append((question, max_cost_usd))
         await asyncio.sleep(self.wait)
         if self.together is not None:

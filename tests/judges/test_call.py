@@ -2,7 +2,7 @@
 
 import asyncio
 import gc
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from random import Random
 
@@ -228,6 +228,60 @@ async def test_cached_tokens_cost_their_own_price(provider: Provider, lines, pro
     assert usage.cached_tokens == 60
     expected = (usage.input_tokens - 60) + 60 * 0.1 + usage.output_tokens * 10
     assert usage.cost_usd == pytest.approx(expected / 1e6)
+
+
+@dataclass
+class Booked:
+    """A permit that writes down what it hears."""
+
+    worst: list[float] = field(default_factory=list)
+    cost: list[float] = field(default_factory=list)
+    suspect: list[float] = field(default_factory=list)
+
+    async def begin(self, worst_usd: float) -> None:
+        self.worst.append(worst_usd)
+
+    def ended(self, worst_usd: float, cost_usd: float, suspect_usd: float) -> None:
+        self.cost.append(cost_usd)
+        self.suspect.append(suspect_usd)
+
+
+@protocols
+@pytest.mark.parametrize("fault", ["reset", "cut", "html", "408"])
+async def test_what_a_call_without_word_may_have_cost_is_suspect(provider: Provider, lines, protocol, fault):
+    judge, booked = judge_of(lines, provider.url(protocol), f"alpha!{fault};times=1", protocol), Booked()
+    reply = await judge.judge(question_of(rubric_of()), deadline=clock() + 10.0, permit=booked)
+    assert reply.unscored is None
+    assert booked.suspect == [booked.worst[0], 0.0]
+    assert booked.cost == [0.0, reply.usage.cost_usd]
+
+
+@protocols
+async def test_a_call_that_timed_out_may_have_cost_its_worst(provider: Provider, quiet_lines, protocol):
+    judge, booked = judge_of(quiet_lines, provider.url(protocol), "alpha!hang", protocol), Booked()
+    await judge.judge(question_of(rubric_of()), deadline=clock() + 0.2, permit=booked)
+    assert booked.suspect == booked.worst
+    assert booked.worst[0] > 0.0
+
+
+@pytest.mark.parametrize("fault", ["429", "500", "529", "500;usage=1000"])
+async def test_a_call_that_was_refused_is_not_suspect(provider: Provider, lines, fault):
+    judge, booked = judge_of(lines, provider.url("openai"), f"alpha!{fault};times=1"), Booked()
+    await judge.judge(question_of(rubric_of()), deadline=clock() + 10.0, permit=booked)
+    assert booked.suspect == [0.0, 0.0]
+
+
+async def test_a_call_that_found_no_server_is_not_suspect(lines):
+    judge, booked = judge_of(lines, "http://127.0.0.1:1/v1", "alpha"), Booked()
+    await judge.judge(question_of(rubric_of()), deadline=clock() + 10.0, permit=booked)
+    assert set(booked.suspect) == {0.0}
+
+
+async def test_what_unheard_calls_may_have_cost_counts_against_a_limit(provider: Provider, lines):
+    model = "alpha!reset"
+    reply = await ask(judge_of(lines, provider.url("openai"), model), max_cost_usd=0.05)
+    assert unscored_of(reply).reason == UnscoredReason.BUDGET
+    assert reply.usage.attempts == 2 == provider.calls[model]
 
 
 async def test_a_call_that_may_cost_more_than_is_left_is_not_made(provider: Provider, lines):

@@ -68,7 +68,7 @@ async def test_no_more_calls_are_under_way_than_there_are_places():
         most = max(most, under_way)
         await asyncio.sleep(0.002)
         under_way -= 1
-        limits.leave(1.0, 1.0, 1.0)
+        limits.leave(1.0, 1.0)
 
     await asyncio.gather(*(call() for _ in range(20)))
     assert most == 3
@@ -81,7 +81,7 @@ async def test_models_of_one_endpoint_share_its_places():
     await first.enter(0.0, clock() + 30)
     with pytest.raises(NoPlace):
         await second.enter(0.0, clock() + 0.02)
-    first.leave(0.0, 0.0, 0.0)
+    first.leave(0.0, 0.0)
     await second.enter(0.0, clock() + 30)
 
 
@@ -114,16 +114,21 @@ async def test_a_wait_within_the_deadline_is_kept():
 async def test_estimates_are_corrected_by_real_usage():
     limits = limits_of(tokens=60_000.0)
     await limits.enter(6000.0, clock() + 30)
-    limits.leave(6000.0, 100.0, 50.0)
+    limits.leave(6000.0, 100.0)
     await limits.enter(5800.0, clock() + 3)  # uncorrected it would have to wait for 6 s, and so refuse
 
 
-async def test_estimates_of_output_follow_what_answers_took():
+def test_estimates_follow_what_calls_took():
     limits = limits_of()
-    assert limits.estimate(400, 2000) == 2100.0
-    await limits.enter(2100.0, clock() + 1)
-    limits.leave(2100.0, 200.0, 100.0)
-    assert limits.estimate(400, 2000) == 250.0
+    assert limits.estimate(400, 2000) == 600.0
+    limits.learn(400, 100, 100)
+    assert limits.estimate(400, 2000) == pytest.approx(100.0 + 1.1 * 100.0)
+    for _ in range(100):
+        limits.learn(400, 200, 50)
+    assert limits.estimate(400, 2000) == pytest.approx(200.0 + 1.1 * 50.0, rel=0.001)
+    limits.learn(400, 0, 0)  # a call that failed says nothing
+    assert limits.estimate(400, 2000) == pytest.approx(200.0 + 1.1 * 50.0, rel=0.001)
+    assert limits.estimate(400, 30) == pytest.approx(200.0 + 30.0, rel=0.001)
 
 
 async def test_nobody_calls_before_the_pause_that_a_provider_asked_for_is_over():
@@ -151,7 +156,7 @@ async def test_a_cancelled_wait_takes_neither_place_nor_rate():
     for task in waiting:
         task.cancel()
     await asyncio.gather(*waiting, return_exceptions=True)
-    limits.leave(0.0, 0.0, 0.0)
+    limits.leave(0.0, 0.0)
     await limits.enter(0.0, clock() + 5)
 
 

@@ -1,19 +1,23 @@
 """Processes that share a provider's allowance, and a provider that counts."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from random import Random
 
 import pytest
 
 from app.domain.judging import UnscoredReason
+from app.domain.projects import ProjectLimits
 from app.domain.rates import Granted, RateKind, Want
 from app.judges.lines import Lines
 from app.judges.pool import Exhausted, Pool
+from app.judges.project_rates import ProjectRates
 from app.judges.retry import RetryPolicy
 from app.judges.turns import Lane, Turns
 from app.storage.database import Database
-from app.storage.rates import SharedRates, rate_states
+from app.storage.projects import set_limits
+from app.storage.rate_states import rate_states
+from app.storage.rates import SharedRates
 from tests.judges.conftest import ask, judge_of, unscored_of
 from tests.judges.questions import question_of, rubric_of
 from tests.provider_server.server import Provider
@@ -27,6 +31,7 @@ class Shelf:
 
     def __init__(self, **there: float) -> None:
         self.there = {RateKind(kind): amount for kind, amount in there.items()}
+        self.projects: dict[int, Mapping[RateKind, float]] = {}
         self.asked = 0
 
     async def lease(self, scope: str, wants: Sequence[Want], *, urgent: bool) -> list[Granted]:
@@ -41,6 +46,9 @@ class Shelf:
 
     async def shrink(self, scope: str, kinds: Sequence[tuple[RateKind, float]], *, pause_s: float) -> None:
         self.there = dict.fromkeys(self.there, 0.0)
+
+    async def of_projects(self) -> dict[int, Mapping[RateKind, float]]:
+        return self.projects
 
 
 def pool_of(shelf: Shelf, **allowances: float) -> Pool:
@@ -143,6 +151,88 @@ async def test_a_call_that_is_turned_away_slows_other_processes_too(db: Database
     assert reply.unscored is None
     (state,) = await rate_states(db)
     assert state.factor < 1.0
+    await lines.close()
+
+
+def pools_of(shelf: Shelf) -> ProjectRates:
+    return ProjectRates(shelf, Random(1))
+
+
+async def test_a_project_waits_for_its_own_allowance_and_others_do_not():
+    shelf = Shelf(requests=2.0)
+    shelf.projects = {1: {REQUESTS: 60.0}}
+    rates = pools_of(shelf)
+    for _ in range(2):
+        await rates.take({REQUESTS: 1.0, TOKENS: 500.0}, BATCH, soon())
+    with pytest.raises(Exhausted, match="the project's limit of 60 requests"):
+        await rates.take({REQUESTS: 1.0}, BATCH, soon(0.05))
+    await rates.take({REQUESTS: 1.0}, Lane(2), soon(0.05))
+    rates.settle({REQUESTS: 1.0}, BATCH)
+    await rates.take({REQUESTS: 1.0}, BATCH, soon())
+
+
+async def test_a_projects_limit_that_is_taken_away_holds_nobody_up(monkeypatch):
+    monkeypatch.setattr("app.judges.project_rates.REMEMBERED_S", 0.0)
+    shelf = Shelf(requests=0.0)
+    shelf.projects = {1: {REQUESTS: 60.0}}
+    rates = pools_of(shelf)
+    waiting = asyncio.ensure_future(rates.take({REQUESTS: 1.0}, BATCH, soon()))
+    await asyncio.sleep(0.05)
+    assert not waiting.done()
+    shelf.projects = {}
+    await rates.take({REQUESTS: 1.0}, Lane(2), soon())  # whoever asks next hears of it
+    await asyncio.wait_for(waiting, 5.0)
+
+
+async def test_two_processes_keep_to_a_projects_limit(db: Database, project, provider: Provider):
+    """The provider would take any number; what the project's calls took is on record, by process."""
+    await set_limits(db, project.id, ProjectLimits(requests_per_minute=3000.0))
+    lane, made = Lane(project.id, urgent=False), []
+    for seed in range(2):
+        lines = Lines(rng=Random(seed))
+        judge = judge_of(lines, provider.url("openai"), "alpha", timeout_s=60.0)
+        lines.share(SharedRates(db))
+        made.append((lines, judge))
+    start = asyncio.get_running_loop().time()
+    question = question_of(rubric_of(), lane=lane)
+    asked = [judge.judge(question, deadline=soon(60.0)) for _, judge in made for _ in range(75)]
+    replies = await asyncio.gather(*asked)
+    took = asyncio.get_running_loop().time() - start
+    assert all(reply.unscored is None for reply in replies)
+    # 50 a second flow, and what gathers in a second and a half is there at first.
+    assert took >= (150 - 1.5 * 50) / 50
+    (state,) = await rate_states(db, project.id)
+    assert (state.scope, state.project_id, state.kind) == ("", project.id, REQUESTS)
+    assert state.taken > 149.99
+    assert sum(holder.used for holder in state.holders) == pytest.approx(state.used)
+    assert await rate_states(db, project.id + 1) == ()
+    for lines, _ in made:
+        await lines.close()
+
+
+async def test_two_projects_share_a_providers_allowance_evenly(db: Database, provider: Provider):
+    """One has six times the calls waiting; by the time the other's are served, it had no more than these,
+    beside what went before they came."""
+    lines = Lines(rng=Random(1))
+    judge = judge_of(
+        lines,
+        provider.url("openai"),
+        "alpha,rpm=6000,window=60",
+        requests_per_minute=3000.0,
+        timeout_s=60.0,
+        max_concurrency=500,
+    )
+    lines.share(SharedRates(db))
+    served: list[int] = []
+
+    async def call(project_id: int) -> None:
+        question = question_of(rubric_of(), lane=Lane(project_id, urgent=False))
+        await judge.judge(question, deadline=soon(60.0))
+        served.append(project_id)
+
+    await asyncio.gather(*(call(1) for _ in range(240)), *(call(2) for _ in range(40)))
+    last = max(place for place, one in enumerate(served) if one == 2)
+    assert last < 75 + 40 + 60
     await lines.close()
 
 

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, make_url, text
 from app.domain.problems import Unavailable
 from app.storage import postgresql
 from app.storage.database import Database
-from app.storage.postgresql import is_passing
+from app.storage.passing import is_passing
 from app.storage.statements import Insert
 from app.storage.tables import projects
 

@@ -8,7 +8,8 @@ import pytest
 
 from app.domain.rates import RateKind, Want
 from app.storage.database import Database
-from app.storage.rates import FLOW, GATHERS_S, RECOVERS_PER_S, RESERVE, SharedRates, rate_states
+from app.storage.rate_states import rate_states
+from app.storage.rates import FLOW, GATHERS_S, RECOVERS_PER_S, RESERVE, SharedRates
 
 REQUESTS, TOKENS, DOLLARS = RateKind.REQUESTS, RateKind.TOKENS, RateKind.DOLLARS
 
@@ -47,30 +48,30 @@ async def test_five_processes_use_nearly_all_of_an_allowance_and_in_no_minute_mo
 async def test_what_gathers_is_no_more_than_a_moments_worth(db: Database, now: datetime):
     shared = SharedRates(db)
     first = await lease(shared, now, 1000.0, urgent=True)
-    assert first.amount == pytest.approx(GATHERS_S * FLOW * 10.0)
+    assert first.amount == pytest.approx(GATHERS_S * FLOW[REQUESTS] * 10.0)
     later = await lease(shared, now + timedelta(hours=1), 1000.0, urgent=True)
     assert later.amount == pytest.approx(first.amount)
 
 
 async def test_the_reserve_is_for_the_urgent(db: Database, now: datetime):
-    shared, gathers = SharedRates(db), GATHERS_S * FLOW * 10.0
+    shared, gathers = SharedRates(db), GATHERS_S * FLOW[REQUESTS] * 10.0
     batch = await lease(shared, now, 1000.0)
     assert batch.amount == pytest.approx((1 - RESERVE) * gathers)
     assert (await lease(shared, now, 1000.0)).amount == 0.0
     assert (await lease(shared, now, 2.0, urgent=True)).amount == 2.0
     more = await lease(shared, now, 1000.0)
     assert more.amount == 0.0
-    assert more.wait_s == pytest.approx(2.0 / (FLOW * 10.0))
+    assert more.wait_s == pytest.approx(2.0 / (FLOW[REQUESTS] * 10.0))
 
 
 async def test_a_call_larger_than_what_gathers_leaves_a_debt(db: Database, now: datetime):
     shared = SharedRates(db)
     got = await lease(shared, now, 100.0, least=100.0, urgent=True)
     assert got.amount == 100.0
-    debt = 100.0 - GATHERS_S * FLOW * 10.0
+    debt = 100.0 - GATHERS_S * FLOW[REQUESTS] * 10.0
     none = await lease(shared, now, 1.0, urgent=True)
     assert none.amount == 0.0
-    assert none.wait_s == pytest.approx(debt / (FLOW * 10.0))
+    assert none.wait_s == pytest.approx(debt / (FLOW[REQUESTS] * 10.0))
 
 
 async def test_what_is_given_back_can_be_had_by_others(db: Database, now: datetime):
@@ -78,7 +79,7 @@ async def test_what_is_given_back_can_be_had_by_others(db: Database, now: dateti
     await lease(shared, now, 10.0, urgent=True)
     await lease(shared, now, -6.0)
     assert (await lease(shared, now, 100.0, urgent=True)).amount == pytest.approx(
-        GATHERS_S * FLOW * 10.0 - 4.0
+        GATHERS_S * FLOW[REQUESTS] * 10.0 - 4.0
     )
 
 
@@ -90,9 +91,11 @@ async def test_a_call_that_was_turned_away_slows_all_down_for_a_while(db: Databa
     second = timedelta(seconds=1)
     assert (await lease(shared, now + 2.0 * second, 100.0, urgent=True)).amount == 0.0
     slowed = await lease(shared, now + 3.0 * second, 100.0, urgent=True)
-    assert slowed.amount == pytest.approx((0.8 + 2 * RECOVERS_PER_S) * FLOW * 10.0)
+    assert slowed.amount == pytest.approx((0.8 + 2 * RECOVERS_PER_S) * FLOW[REQUESTS] * 10.0)
     await lease(shared, now + 60 * second, 100.0, urgent=True)
-    assert (await lease(shared, now + 61 * second, 100.0, urgent=True)).amount == pytest.approx(FLOW * 10.0)
+    assert (await lease(shared, now + 61 * second, 100.0, urgent=True)).amount == pytest.approx(
+        FLOW[REQUESTS] * 10.0
+    )
 
 
 async def test_no_more_is_given_than_the_provider_says_is_left(db: Database, now: datetime):
@@ -115,11 +118,11 @@ async def test_leases_of_many_at_once_never_give_more_than_there_is(db: Database
     shared = SharedRates(db)
     wants = [Want(TOKENS, 60_000.0, 100.0), Want(REQUESTS, 600.0, 1.0)]
     granted = await asyncio.gather(*(shared.lease("model", wants, urgent=True, now=now) for _ in range(40)))
-    assert sum(tokens.amount for tokens, _ in granted) == pytest.approx(GATHERS_S * FLOW * 1000.0)
-    assert sum(requests.amount for _, requests in granted) == pytest.approx(GATHERS_S * FLOW * 10.0)
+    assert sum(tokens.amount for tokens, _ in granted) == pytest.approx(GATHERS_S * FLOW[TOKENS] * 1000.0)
+    assert sum(requests.amount for _, requests in granted) == pytest.approx(GATHERS_S * FLOW[REQUESTS] * 10.0)
     states = {state.kind: state for state in await rate_states(db)}
     assert states[TOKENS].level == pytest.approx(0.0)
-    assert states[TOKENS].taken == pytest.approx(GATHERS_S * FLOW * 1000.0)
+    assert states[TOKENS].taken == pytest.approx(GATHERS_S * FLOW[TOKENS] * 1000.0)
 
 
 async def test_scopes_do_not_touch_each_other(db: Database, now: datetime):

@@ -55,6 +55,19 @@ def test_the_projects_rules_are_read_and_changed_one_by_one(client):
     assert client.patch("/project", json={"pannel": {}}).status_code == 422
 
 
+def test_the_projects_limits_are_read_and_changed_one_by_one(client):
+    nothing = {"requests_per_minute": None, "tokens_per_minute": None, "usd_per_day": None}
+    assert client.get("/project").json()["limits"] == nothing
+    limits = {"requests_per_minute": 300, "usd_per_day": 20}
+    assert client.patch("/project", json={"limits": limits}).json()["limits"] == {**nothing, **limits}
+    assert client.get("/budget").json()["today"]["limit_usd"] == 20
+    changed = client.patch("/project", json={"limits": {"tokens_per_minute": 9000}}).json()["limits"]
+    assert changed == {**nothing, **limits, "tokens_per_minute": 9000}
+    assert client.patch("/project", json={"limits": nothing}).json()["limits"] == nothing
+    assert client.patch("/project", json={"limits": {"requests_per_minute": 0}}).status_code == 422
+    assert client.get("/limits").json() == []
+
+
 def test_a_crash_inside_is_a_500_that_tells_nothing(service, client, monkeypatch):
     async def crash(*_: object) -> None:
         raise RuntimeError("secret of the inside")

@@ -62,7 +62,7 @@ class RecordedJudge:
         """The recorded verdict on every criterion and answer, or why there is none."""
         if permit is not None:
             await permit.begin(0.0)
-            permit.ended(0.0, 0.0)
+            permit.ended(0.0, 0.0, 0.0)
         scores: list[Score] = []
         for criterion in question.rubric.criteria:
             for answer, systems in _lookups(question):

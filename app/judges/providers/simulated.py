@@ -66,7 +66,7 @@ class SimulatedJudge:
         """Answer as the effects say; late only if ``latency_ms`` is set, and then never past the deadline."""
         if permit is not None:
             await permit.begin(0.0)
-            permit.ended(0.0, 0.0)
+            permit.ended(0.0, 0.0, 0.0)
         latency = self.effects.latency_ms
         if latency:
             left = deadline - asyncio.get_running_loop().time()

@@ -20,9 +20,10 @@ from app.web.downloads import csv_download
 from app.web.errors import documented
 from app.web.fields import Answered, Body, Name, Text
 from app.web.paging import Page, Paging
+from app.web.queries import StrictRoute
 from app.web.services import Served
 
-router = APIRouter(tags=["anchors"])
+router = APIRouter(tags=["anchors"], route_class=StrictRoute)
 
 Reader = Annotated[Caller, needs(Scope.READ)]
 Uploader = Annotated[Caller, needs(Scope.ANCHORS)]

@@ -18,9 +18,10 @@ from app.web.api.anchors import AnchorSetOut
 from app.web.callers import needs
 from app.web.errors import documented
 from app.web.fields import Answered, Body, Name, Text
+from app.web.queries import StrictRoute
 from app.web.services import Served
 
-router = APIRouter(tags=["annotation"])
+router = APIRouter(tags=["annotation"], route_class=StrictRoute)
 
 Reader = Annotated[Caller, needs(Scope.READ, Scope.ANCHORS)]
 Runner = Annotated[Caller, needs(Scope.ANCHORS)]

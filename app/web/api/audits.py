@@ -17,9 +17,10 @@ from app.web.callers import needs
 from app.web.errors import documented
 from app.web.fields import Answered, Body, Name
 from app.web.paging import Page, Paging
+from app.web.queries import StrictRoute
 from app.web.services import Served
 
-router = APIRouter(tags=["audits"])
+router = APIRouter(tags=["audits"], route_class=StrictRoute)
 
 Reader = Annotated[Caller, needs(Scope.READ)]
 Auditor = Annotated[Caller, needs(Scope.ANCHORS)]

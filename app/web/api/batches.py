@@ -29,10 +29,11 @@ from app.web.callers import needs
 from app.web.errors import documented, problem_of
 from app.web.fields import Answered, Body, JsonResponse, Name, read_json
 from app.web.paging import Page, Paging
+from app.web.queries import StrictRoute
 from app.web.services import Served, Services
 from app.web.shown_grade import shown
 
-router = APIRouter(tags=["batches"])
+router = APIRouter(tags=["batches"], route_class=StrictRoute)
 
 Reader = Annotated[Caller, needs(Scope.READ, Scope.GRADE)]
 Grader = Annotated[Caller, needs(Scope.GRADE)]
@@ -267,7 +268,7 @@ class RetryIn(Body):
 
 
 class DailyBudgetIn(Body):
-    """The most that a project's batches may cost in a day (UTC)."""
+    """The most that a project may cost in a day (UTC), batches and single grades together."""
 
     daily_usd: float | None = Field(
         ge=0, le=1_000_000_000, description="US dollars a day; null: no limit.", examples=[100]
@@ -277,7 +278,7 @@ class DailyBudgetIn(Body):
 class DailyBudgetOut(Answered):
     """The budget of the day (UTC)."""
 
-    today: SpendingOut = Field(description="What batches spent today.", examples=[{}])
+    today: SpendingOut = Field(description="What the project spent today.", examples=[{}])
 
 
 @router.post(
@@ -470,14 +471,14 @@ async def retry_failed(
 
 @router.get("/budget", summary="The budget of the day", responses=documented())
 async def get_budget(caller: Reader, services: Served) -> DailyBudgetOut:
-    """Of the project's batches, in UTC days."""
-    return DailyBudgetOut(today=_spending(await services.batches.today(caller.project)))
+    """Of all the project's grades, in batches or not, in UTC days."""
+    return DailyBudgetOut(today=_spending(await services.allowances.today(caller.project)))
 
 
 @router.put("/budget", summary="Limit what a day may cost", responses=documented(400, 413, 415, 422))
 async def put_budget(body: DailyBudgetIn, caller: Admin, services: Served) -> DailyBudgetOut:
-    """A batch that would pass the limit stops, and goes on when the next day begins."""
-    found = await services.batches.set_daily_budget(caller.project, body.daily_usd)
+    """Hard: a batch that would pass it stops until the next day begins, a single grade is refused (402)."""
+    found = await services.allowances.set_daily_budget(caller.project, body.daily_usd)
     return DailyBudgetOut(today=_spending(found))
 
 

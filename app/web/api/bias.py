@@ -13,9 +13,10 @@ from app.reporting.bias_report import CriterionBias, JudgeVersionBias, ToldEffec
 from app.web.callers import needs
 from app.web.errors import documented
 from app.web.fields import Answered
+from app.web.queries import StrictRoute
 from app.web.services import Served
 
-router = APIRouter(tags=["judges"])
+router = APIRouter(tags=["judges"], route_class=StrictRoute)
 
 Reader = Annotated[Caller, needs(Scope.READ)]
 

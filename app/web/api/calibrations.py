@@ -15,9 +15,10 @@ from app.web.callers import needs
 from app.web.errors import documented
 from app.web.fields import Answered, Body, Name
 from app.web.paging import Page, Paging
+from app.web.queries import StrictRoute
 from app.web.services import Served
 
-router = APIRouter(tags=["calibrations"])
+router = APIRouter(tags=["calibrations"], route_class=StrictRoute)
 
 Reader = Annotated[Caller, needs(Scope.READ)]
 Fitter = Annotated[Caller, needs(Scope.ANCHORS)]

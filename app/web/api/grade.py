@@ -16,13 +16,15 @@ from app.domain.judging import PanelRequest, Stages
 from app.domain.projects import Scope
 from app.grading.requests import MOST_LISTED, GradeRequest
 from app.grading.results import Status
+from app.grading.spending import refused_by_the_day
 from app.web.callers import needs, permitted
-from app.web.errors import NO_VERDICT, ProblemDocument, documented, problem_response
+from app.web.errors import NO_VERDICT, OUT_OF_BUDGET, ProblemDocument, documented, problem_response
 from app.web.fields import Answered, Body, JsonResponse, Name, Text, json_body, read_json
+from app.web.queries import StrictRoute
 from app.web.services import Served, served
 from app.web.shown_grade import shown, why_failed
 
-router = APIRouter(tags=["grades"])
+router = APIRouter(tags=["grades"], route_class=StrictRoute)
 
 Reader = Annotated[Caller, needs(Scope.READ, Scope.GRADE)]
 
@@ -363,6 +365,14 @@ class GradeFailed(ProblemDocument):
     grade: GradeOut = Field(description="The grade, with the reason at every seat.", examples=[{}])
 
 
+class GradeRefused(ProblemDocument):
+    """The answer when the project's budget of the day does not cover a single call."""
+
+    grade: GradeOut | None = Field(
+        None, description="The grade, where judges were drawn already: it is stored.", examples=[{}]
+    )
+
+
 @router.post(
     "/grade",
     response_model=GradeOut,
@@ -370,6 +380,7 @@ class GradeFailed(ProblemDocument):
     openapi_extra=json_body(GradeIn),
     responses={
         202: {"model": GradeOut, "description": "Begun; `Location` has the grade's URL"},
+        402: {"model": GradeRefused, "description": "The project's budget of the day does not cover it"},
         502: {"model": GradeFailed, "description": "No judge gave a verdict; everything is stored"},
         **documented(400, 404, 409, 413, 415, 422),
     },
@@ -388,7 +399,8 @@ async def grade(request: Request) -> Response:
         return JsonResponse(orjson.dumps(shown(begun)), 202, {"Location": url})
     finished = await services.grading.grade(caller.project, body.request())
     if finished.status is Status.FAILED:
-        return problem_response(NO_VERDICT, why_failed(finished), more={"grade": shown(finished)})
+        kind = OUT_OF_BUDGET if refused_by_the_day(finished.seats) else NO_VERDICT
+        return problem_response(kind, why_failed(finished), more={"grade": shown(finished)})
     return JsonResponse(orjson.dumps(shown(finished)))
 
 

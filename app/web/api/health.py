@@ -11,9 +11,10 @@ from app.domain.projects import Scope
 from app.web.callers import needs
 from app.web.errors import MEDIA_TYPE, UNAVAILABLE, documented, problem_response
 from app.web.fields import Answered
+from app.web.queries import StrictRoute
 from app.web.services import Served
 
-router = APIRouter(tags=["operation"])
+router = APIRouter(tags=["operation"], route_class=StrictRoute)
 
 
 class HealthzOut(Answered):
@@ -80,5 +81,18 @@ async def metrics(caller: Annotated[Caller, needs(Scope.READ)], services: Served
         },
         {"items_left": now.items_left, "places": now.places, "in_flight": now.in_flight},
     )
+    for state in await services.allowances.rates():
+        own = None if state.project_id is None else f"project {state.project_id}"
+        services.metrics.rate(
+            own or state.scope,
+            state.kind.value,
+            {
+                "allowance": state.allowance,
+                "used": state.used,
+                "flow": state.factor,
+                "turned_away": state.turned_away,
+                "holders": len(state.holders),
+            },
+        )
     body, media_type = services.metrics.exposition()
     return Response(body, media_type=media_type)

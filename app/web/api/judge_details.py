@@ -14,9 +14,10 @@ from app.web.api.bias import EFFECT, EffectOut, shown_effect
 from app.web.callers import needs
 from app.web.errors import documented
 from app.web.fields import Answered
+from app.web.queries import StrictRoute
 from app.web.services import Served, Services
 
-router = APIRouter(tags=["judges"])
+router = APIRouter(tags=["judges"], route_class=StrictRoute)
 
 Reader = Annotated[Caller, needs(Scope.READ)]
 Judge = Annotated[str, Path(description="The judge's name.", examples=["gpt-x"])]

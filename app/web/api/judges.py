@@ -14,9 +14,10 @@ from app.web.callers import needs
 from app.web.errors import documented
 from app.web.fields import Answered
 from app.web.paging import Page, Paging
+from app.web.queries import StrictRoute
 from app.web.services import Served
 
-router = APIRouter(tags=["judges"])
+router = APIRouter(tags=["judges"], route_class=StrictRoute)
 
 Reader = Annotated[Caller, needs(Scope.READ)]
 

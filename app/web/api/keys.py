@@ -14,9 +14,10 @@ from app.web.callers import needs
 from app.web.errors import documented
 from app.web.fields import Answered, Body, Name
 from app.web.paging import Page, Paging
+from app.web.queries import StrictRoute
 from app.web.services import Served
 
-router = APIRouter(tags=["keys"])
+router = APIRouter(tags=["keys"], route_class=StrictRoute)
 
 Admin = Annotated[Caller, needs(Scope.ADMIN)]
 ScopeName = Literal["grade", "anchors", "read", "admin"]

@@ -12,9 +12,10 @@ from app.domain.projects import Scope
 from app.web.callers import needs
 from app.web.errors import documented
 from app.web.fields import Answered
+from app.web.queries import StrictRoute
 from app.web.services import Served
 
-router = APIRouter(tags=["annotation"])
+router = APIRouter(tags=["annotation"], route_class=StrictRoute)
 
 Reader = Annotated[Caller, needs(Scope.READ, Scope.ANCHORS)]
 

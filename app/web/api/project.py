@@ -1,5 +1,6 @@
-"""GET and PATCH /project."""
+"""GET and PATCH /project: its rules for panels, and what its calls may take of the providers."""
 
+from dataclasses import replace
 from typing import Annotated
 
 from fastapi import APIRouter
@@ -10,9 +11,10 @@ from app.domain.projects import PanelPolicy, Project, Scope
 from app.web.callers import needs
 from app.web.errors import documented
 from app.web.fields import Answered, Body
+from app.web.queries import StrictRoute
 from app.web.services import Served
 
-router = APIRouter(tags=["project"])
+router = APIRouter(tags=["project"], route_class=StrictRoute)
 
 Reader = Annotated[Caller, needs(Scope.READ)]
 Admin = Annotated[Caller, needs(Scope.ADMIN)]
@@ -33,6 +35,16 @@ class PanelPolicyOut(Answered):
     )
 
 
+class ProjectLimitsOut(Answered):
+    """What all calls for the project may take of the providers together; null: no limit."""
+
+    requests_per_minute: float | None = Field(description="Judge calls in a minute.", examples=[300])
+    tokens_per_minute: float | None = Field(description="Tokens in a minute.", examples=[50000])
+    usd_per_day: float | None = Field(
+        description="US dollars in a day (UTC), batches and single grades together.", examples=[100]
+    )
+
+
 class ProjectOut(Answered):
     """The project that the key opens."""
 
@@ -40,6 +52,10 @@ class ProjectOut(Answered):
     panel: PanelPolicyOut = Field(
         description="Standing rules for panels.",
         examples=[{"min_families": 3, "forbid_own_model": True, "exclude_own_family": False}],
+    )
+    limits: ProjectLimitsOut = Field(
+        description="What its calls may take of the providers.",
+        examples=[{"requests_per_minute": 300, "tokens_per_minute": None, "usd_per_day": 100}],
     )
     simulated: bool = Field(
         description="Whether the roster is simulated: nothing it says is a measurement.",
@@ -71,21 +87,43 @@ class PanelPolicyIn(Body):
     )
 
 
+class ProjectLimitsIn(Body):
+    """Limits to change; those left out stay, null takes one away."""
+
+    requests_per_minute: float | None = Field(
+        None, gt=0, le=1e9, allow_inf_nan=False, description="Judge calls in a minute.", examples=[300]
+    )
+    tokens_per_minute: float | None = Field(
+        None, gt=0, le=1e12, allow_inf_nan=False, description="Tokens in a minute.", examples=[50000]
+    )
+    usd_per_day: float | None = Field(
+        None, ge=0, le=1e9, allow_inf_nan=False, description="As `PUT /budget` sets it.", examples=[100]
+    )
+
+
 class ProjectIn(Body):
     """What to change."""
 
-    panel: PanelPolicyIn = Field(description="Rules for panels.", examples=[{"min_families": 2}])
+    panel: PanelPolicyIn = Field(
+        default_factory=PanelPolicyIn, description="Rules for panels.", examples=[{"min_families": 2}]
+    )
+    limits: ProjectLimitsIn = Field(
+        default_factory=ProjectLimitsIn, description="Limits.", examples=[{"requests_per_minute": 300}]
+    )
 
 
 @router.get("/project", summary="The project and its rules", responses=documented())
 async def get_project(caller: Reader, services: Served) -> ProjectOut:
     """The project that the key opens."""
-    return _shown(caller.project, services)
+    return await _shown(caller.project, services)
 
 
-@router.patch("/project", summary="Change the project's rules", responses=documented(400, 413, 415, 422))
+@router.patch(
+    "/project", summary="Change the project's rules and limits", responses=documented(400, 413, 415, 422)
+)
 async def patch_project(body: ProjectIn, caller: Admin, services: Served) -> ProjectOut:
-    """Grades that were begun keep the rules they were drawn under."""
+    """Grades that were begun keep the rules they were drawn under; limits hold within seconds."""
+    await _limit(body.limits, caller.project, services)
     old, new = caller.project.policy, body.panel
     policy = PanelPolicy(
         min_families=old.min_families if new.min_families is None else new.min_families,
@@ -94,7 +132,16 @@ async def patch_project(body: ProjectIn, caller: Admin, services: Served) -> Pro
             old.exclude_own_family if new.exclude_own_family is None else new.exclude_own_family
         ),
     )
-    return _shown(await services.keys.set_policy(caller.project, policy), services)
+    return await _shown(await services.keys.set_policy(caller.project, policy), services)
+
+
+async def _limit(new: ProjectLimitsIn, project: Project, services: Served) -> None:
+    changed = {name: getattr(new, name) for name in new.model_fields_set}
+    if "usd_per_day" in changed:
+        await services.allowances.set_daily_budget(project, changed.pop("usd_per_day"))
+    if changed:
+        old = await services.allowances.limits(project)
+        await services.allowances.set_limits(project, replace(old, **changed))
 
 
 @router.get(
@@ -105,8 +152,9 @@ async def get_callback_secret(caller: Admin, services: Served) -> CallbackSecret
     return CallbackSecretOut(secret=services.keys.signing_secret(caller.project.id))
 
 
-def _shown(project: Project, services: Served) -> ProjectOut:
+async def _shown(project: Project, services: Served) -> ProjectOut:
     policy, warnings = project.policy, list(services.roster.warnings)
+    limits, today = await services.allowances.limits(project), await services.allowances.today(project)
     if policy.min_families < 3:
         warnings.append(
             f"Panels may be drawn from {policy.min_families} families: with fewer than three, biases that "
@@ -118,6 +166,11 @@ def _shown(project: Project, services: Served) -> ProjectOut:
             min_families=policy.min_families,
             forbid_own_model=policy.forbid_own_model,
             exclude_own_family=policy.exclude_own_family,
+        ),
+        limits=ProjectLimitsOut(
+            requests_per_minute=limits.requests_per_minute,
+            tokens_per_minute=limits.tokens_per_minute,
+            usd_per_day=today.limit_usd,
         ),
         simulated=services.roster.simulated,
         warnings=warnings,

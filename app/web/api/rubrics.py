@@ -15,9 +15,10 @@ from app.web.downloads import attachment
 from app.web.errors import documented
 from app.web.fields import Answered, Body, Name, Text
 from app.web.paging import Page, Paging
+from app.web.queries import StrictRoute
 from app.web.services import Served
 
-router = APIRouter(tags=["rubrics"])
+router = APIRouter(tags=["rubrics"], route_class=StrictRoute)
 
 Reader = Annotated[Caller, needs(Scope.READ)]
 Writer = Annotated[Caller, needs(Scope.ADMIN)]

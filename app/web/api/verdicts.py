@@ -17,9 +17,10 @@ from app.web.api.anchors import MappingField, RubricField, uploaded
 from app.web.callers import needs
 from app.web.errors import ProblemItem, documented
 from app.web.fields import Answered
+from app.web.queries import StrictRoute
 from app.web.services import Served
 
-router = APIRouter(tags=["verdicts"])
+router = APIRouter(tags=["verdicts"], route_class=StrictRoute)
 
 Reader = Annotated[Caller, needs(Scope.READ)]
 Uploader = Annotated[Caller, needs(Scope.ANCHORS)]

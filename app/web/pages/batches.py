@@ -14,7 +14,8 @@ from app.batches.stopping import rule_of
 from app.domain.batches import Batch, BatchStatus, Spending, Worker
 from app.domain.ids import read_id, show_id
 from app.domain.problems import BadInput, Conflict, Problem
-from app.domain.projects import Scope
+from app.domain.projects import ProjectLimits, Scope
+from app.domain.rates import RateKind, RateState
 from app.judges.config import JudgeConfig
 from app.web.callers import needs
 from app.web.pages.addresses import url
@@ -84,6 +85,21 @@ class LimitLine:
 
 
 @dataclass(frozen=True, slots=True)
+class RateLine:
+    """An allowance that all processes share, as it stands, and who takes of it."""
+
+    of: str
+    kind: str
+    allowance: str
+    used: str
+    share: str
+    ready: str
+    mark: Mark
+    turned_away: str
+    holders: str
+
+
+@dataclass(frozen=True, slots=True)
 class BatchesPage:
     """The list. ``today`` are facts about the day's budget; ``no_worker`` says that batches wait."""
 
@@ -93,6 +109,8 @@ class BatchesPage:
     workers: tuple[WorkerLine, ...]
     no_worker: bool
     limits: tuple[LimitLine, ...]
+    rates: tuple[RateLine, ...]
+    own_limits: tuple[tuple[str, str], ...]
     today: tuple[tuple[str, str], ...]
 
 
@@ -134,7 +152,9 @@ async def batches_page(
         workers=tuple(_worker(worker, now) for worker in workers),
         no_worker=going and not workers,
         limits=tuple(_limits(entry.config) for entry in services.roster.entries if entry.judge is not None),
-        today=_money(await services.batches.today(caller.project)),
+        rates=tuple(_rate(state) for state in await services.allowances.rates(caller.project)),
+        own_limits=_own_limits(await services.allowances.limits(caller.project)),
+        today=_money(await services.allowances.today(caller.project)),
     )
     return show(request, "batches.html", context)
 
@@ -294,6 +314,44 @@ def _worker(worker: Worker, now: datetime) -> WorkerLine:
     )
 
 
+_UNITS = {
+    RateKind.REQUESTS: "requests a minute",
+    RateKind.TOKENS: "tokens a minute",
+    RateKind.DOLLARS: "dollars a day",
+}
+
+
+def _rate(state: RateState) -> RateLine:
+    shown = money if state.kind is RateKind.DOLLARS else count_of
+    slowed = Mark("slowed down", "unsure", "calls were turned away; it grows back within a minute")
+    return RateLine(
+        of=state.scope or "this project",
+        kind=_UNITS[state.kind],
+        allowance=shown(state.allowance),
+        used=shown(max(0.0, state.used)),
+        share=percent(max(0.0, state.used) / state.allowance if state.allowance else None),
+        ready=shown(max(0.0, state.level)),
+        mark=Mark("flows", "good", "as configured") if state.factor >= 1.0 else slowed,
+        turned_away=count(state.turned_away),
+        holders=", ".join(f"{one.host}:{one.pid} ({shown(one.used)})" for one in state.holders) or NONE,
+    )
+
+
+def count_of(amount: float) -> str:
+    """An amount that flows, as a whole number."""
+    return count(round(amount))
+
+
+def _own_limits(limits: ProjectLimits) -> tuple[tuple[str, str], ...]:
+    def rate(value: float | None) -> str:
+        return "no limit" if value is None else f"{value:,.0f}"
+
+    return (
+        ("Requests a minute", rate(limits.requests_per_minute)),
+        ("Tokens a minute", rate(limits.tokens_per_minute)),
+    )
+
+
 def _limits(config: JudgeConfig) -> LimitLine:
     def rate(value: float | None) -> str:
         return "no limit" if value is None else f"{value:,.0f}"
@@ -315,5 +373,5 @@ def _money(spending: Spending) -> tuple[tuple[str, str], ...]:
         ("Budget", limit),
         ("Spent", money(spending.spent_usd)),
         ("Set aside for calls under way", money(spending.held_usd)),
-        ("Calls of dead workers may have cost up to", money(spending.suspect_usd)),
+        ("Calls without word may have cost up to", money(spending.suspect_usd)),
     )

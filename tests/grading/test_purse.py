@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
-from app.batches.purse import OutOfBudget, Purses
 from app.domain.batches import BatchOptions, Estimate
+from app.grading.purse import OutOfBudget, Purses
 from app.storage import budgets, workers
 from app.storage.batches import load_batch, open_batch, start_batch
 
