@@ -30,7 +30,7 @@ class Draft:
     """A waiting upload. ``mapping`` is JSON as `read_mapping` takes it, ``size`` in bytes.
 
     ``remembered`` says that the mapping is that of an earlier upload; ``corrected`` counts rows for which
-    corrections wait beside the file.
+    corrections wait beside the file, ``shape`` is what wrote it.
     """
 
     token: str
@@ -44,6 +44,7 @@ class Draft:
     created_at: str
     remembered: bool = False
     corrected: int = 0
+    shape: str = "table"
 
 
 def _utc_now() -> datetime:
@@ -68,6 +69,7 @@ class Drafts:
         replace: bool,
         mapping: str = "",
         remembered: bool = False,
+        shape: str = "table",
     ) -> Draft:
         """Copy ``file`` into the folder under a new token."""
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -79,7 +81,7 @@ class Drafts:
             size = kept.tell()
         draft = Draft(
             token, project.id, file_name[:200], rubric, anchor_set, replace, mapping, size,
-            self.now().isoformat(), remembered,
+            self.now().isoformat(), remembered, 0, shape,
         )  # fmt: skip
         self._write(draft)
         return draft
@@ -94,6 +96,12 @@ class Drafts:
     def open(self, draft: Draft) -> BinaryIO:
         """The file itself, to be closed by the caller."""
         return self._file(draft.token).open("rb")
+
+    def read_as(self, draft: Draft, *, shape: str, mapping: str, remembered: bool) -> Draft:
+        """Keep another shape for the same file, with its mapping; corrections were of other rows."""
+        changed = replace(draft, shape=shape, mapping=mapping, remembered=remembered, corrected=0)
+        self._write(changed)
+        return changed
 
     def change(self, draft: Draft, *, mapping: str) -> Draft:
         """Keep another mapping for the same file."""

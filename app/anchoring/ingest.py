@@ -10,9 +10,13 @@ from tempfile import TemporaryFile
 from typing import BinaryIO
 
 from app.anchoring.corrections import Corrections
+from app.anchoring.guess import guess_mapping
 from app.anchoring.limits import Limits
 from app.anchoring.mapping import Mapping, Uploaded, read_mapping
+from app.anchoring.preview import preview
 from app.anchoring.problem_rows import find_problem_rows, problem_rows_csv
+from app.anchoring.shapes.reading import find_shape
+from app.anchoring.shapes.shape import Shape
 from app.anchoring.survey import Checked
 from app.anchoring.upload import Upload, check, human_verdicts
 from app.domain.anchors import AnchorSetOfAnotherRubric, AnchorSetVersion, HumanVerdict
@@ -86,16 +90,18 @@ class Anchors:
         rubric: str,
         anchor_set: str,
         mapping: str | None = None,
+        shape: Shape | None = None,
         corrections: Corrections | None = None,
         replace: bool = False,
         dry_run: bool = False,
     ) -> AnchorUpload:
         """Add a file of human grades to a set as its next version: all rows or none.
 
-        ``corrections`` stand in place of rows of the file. The same file and mapping twice changes nothing.
-        A grade that an annotator gave before is replaced; with ``replace`` the file becomes the whole set. A
-        dry run finds what is wrong with the file and stores nothing. A mapping under which a file is stored
-        is remembered for files with the same columns.
+        ``shape`` says what wrote the file; without it, that is found out. Unless it is a table, its columns
+        are guessed where no mapping is given. ``corrections`` stand in place of rows of the file. The same
+        file and mapping twice changes nothing. A grade that an annotator gave before is replaced; with
+        ``replace`` the file becomes the whole set. A dry run finds what is wrong with the file and stores
+        nothing. A mapping under which a file is stored is remembered for files with the same columns.
 
         Raises
         ------
@@ -106,7 +112,7 @@ class Anchors:
         Conflict
             If the set belongs to another rubric.
         """
-        version, upload = await self._read(project, file, rubric, mapping, corrections)
+        version, upload = await self._read(project, file, rubric, mapping, shape, corrections)
         digest = await asyncio.to_thread(upload_digest, upload)
         checked = await asyncio.to_thread(check, upload)
         if checked.rows > MOST_ANCHORS:
@@ -130,6 +136,7 @@ class Anchors:
         file: BinaryIO,
         rubric: str,
         mapping: str | None = None,
+        shape: Shape | None = None,
         corrections: Corrections | None = None,
     ) -> BinaryIO:
         """Every wrong row of a file as CSV (see `problem_rows_csv`), in a file of its own to be closed.
@@ -141,7 +148,7 @@ class Anchors:
         BadInput
             If what is wrong is not wrong with single rows.
         """
-        _, upload = await self._read(project, file, rubric, mapping, corrections)
+        _, upload = await self._read(project, file, rubric, mapping, shape, corrections)
 
         def write() -> BinaryIO:
             found = find_problem_rows(upload)
@@ -154,13 +161,17 @@ class Anchors:
 
         return await asyncio.to_thread(write)
 
-    async def remembered(self, project: Project, rubric: RubricVersion, columns: Sequence[str]) -> str | None:
+    async def remembered(
+        self, project: Project, rubric: RubricVersion, columns: Sequence[str], shape: Shape = Shape.TABLE
+    ) -> str | None:
         """The mapping of the last upload of a file with these columns, as JSON, or None.
 
         A criterion that it gives to all rows is left out where the rubric has no such criterion.
         """
         kind = rubric.rubric.kind.value
-        found = await column_mappings.find_mapping(self.db, project.id, kind=kind, shape="", columns=columns)
+        found = await column_mappings.find_mapping(
+            self.db, project.id, kind=kind, shape=shape.value, columns=columns
+        )
         if found is None:
             return None
         parts = json.loads(found.mapping)
@@ -230,12 +241,23 @@ class Anchors:
         file: BinaryIO,
         rubric: str,
         mapping: str | None,
+        shape: Shape | None,
         corrections: Corrections | None,
     ) -> tuple[RubricVersion, Upload]:
         version = await rubric_or_refuse(self.db, project, rubric)
         read_as = read_mapping(mapping, Uploaded.ANCHORS, version.rubric.kind)
+
+        def find() -> tuple[Shape, Mapping]:
+            known = find_shape(file, self.limits) if shape is None else shape
+            if known is Shape.TABLE or mapping:
+                return known, read_as
+            seen = preview(file, version.rubric, shape=known, limits=self.limits)
+            return known, guess_mapping(seen.columns, version.rubric)
+
+        known, columns = await asyncio.to_thread(find)
+        made_up = self.simulated_people
         return version, Upload(
-            file, Uploaded.ANCHORS, version.rubric, read_as, self.limits, self.simulated_people, corrections
+            *(file, Uploaded.ANCHORS, version.rubric, columns, self.limits, made_up, corrections, known)
         )
 
     async def _remember(self, project: Project, upload: Upload, checked: Checked) -> None:
@@ -245,7 +267,7 @@ class Anchors:
             self.db,
             project.id,
             kind=upload.rubric.kind.value,
-            shape="",
+            shape=upload.shape.value,
             columns=checked.columns,
             mapping=upload.mapping.canonical_json(),
             now=self.now(),

@@ -10,7 +10,8 @@ class Limits:
     """Bounds that keep a hostile or mistaken file from filling memory or disk. Bytes unless said otherwise.
 
     ``file`` bounds what is sent, ``unpacked`` what a gzip file or workbook becomes, ``ratio`` how many
-    times larger that may be. ``record`` bounds one line or record, ``cell`` (characters) one value.
+    times larger that may be. ``record`` bounds one line or record, ``cell`` (characters) one value,
+    ``document`` a JSON file that is held in memory as a whole.
     ``columns`` and ``cells`` are counts; ``cells`` is the area of a workbook's sheet, which its reader
     holds in memory as a whole. ``batch_rows`` and ``batch`` bound what is held at once.
     """
@@ -20,6 +21,7 @@ class Limits:
     ratio: int = 400
     record: int = 8 * MIB
     cell: int = 2 * MIB
+    document: int = 256 * MIB
     columns: int = 1_000
     workbook: int = 64 * MIB
     workbook_unpacked: int = 384 * MIB

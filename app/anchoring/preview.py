@@ -1,4 +1,4 @@
-"""The top of a file, as a person should see it before it is uploaded."""
+"""The top of a file of human grades, as a person should see it before it is uploaded."""
 
 from dataclasses import dataclass
 from typing import BinaryIO
@@ -7,7 +7,8 @@ from app.anchoring.corrections import Corrections
 from app.anchoring.limits import Limits
 from app.anchoring.mapping import STRATUM, Uploaded, our_columns, text_of
 from app.anchoring.rows import open_rows
-from app.domain.rubrics import RubricKind
+from app.anchoring.shapes.shape import Shape
+from app.domain.rubrics import Rubric
 
 _LONGEST = 200  # characters of a cell
 
@@ -28,9 +29,10 @@ class Preview:
 
 def preview(
     file: BinaryIO,
-    what: Uploaded,
-    kind: RubricKind,
+    rubric: Rubric,
+    *,
     rows: int = 8,
+    shape: Shape = Shape.TABLE,
     limits: Limits | None = None,
     corrections: Corrections | None = None,
 ) -> Preview:
@@ -41,10 +43,10 @@ def preview(
     BadInput
         If even these cannot be read.
     """
-    table = open_rows(file, limits, corrections)
+    table = open_rows(file, rubric, shape=shape, limits=limits, corrections=corrections)
     batch = next(iter(table.batches))
     cells = [[_shown(text_of(cell)) for cell in column[:rows]] for column in batch.columns.values()]
-    ours = set(our_columns(what, kind))
+    ours = set(our_columns(Uploaded.ANCHORS, rubric.kind))
     known = tuple(name for name in batch.columns if name in ours or name.startswith(STRATUM))
     return Preview(
         format=table.format,

@@ -6,16 +6,27 @@ from typing import BinaryIO
 from app.anchoring.corrections import Corrections, corrected
 from app.anchoring.limits import Limits
 from app.anchoring.reading import open_table
+from app.anchoring.shapes.reading import open_shape
+from app.anchoring.shapes.shape import Shape
 from app.anchoring.table import Batch, Cell, Table
 from app.domain.problems import BadInput
+from app.domain.rubrics import Rubric
 
 NOTE = "#venire"
 """A row whose first cell begins so is a note to people: templates explain their columns in such rows."""
 
 
-def open_rows(file: BinaryIO, limits: Limits | None = None, corrections: Corrections | None = None) -> Table:
-    """The table of an upload; raises as `open_table` does, here or while batches are taken."""
-    table = open_table(file, limits)
+def open_rows(
+    file: BinaryIO,
+    rubric: Rubric,
+    *,
+    shape: Shape = Shape.TABLE,
+    limits: Limits | None = None,
+    corrections: Corrections | None = None,
+) -> Table:
+    """The table of an upload; raises as `open_table` and `open_shape` do, here or while batches are taken."""
+    limits = limits or Limits()
+    table = open_table(file, limits) if shape is Shape.TABLE else open_shape(file, shape, rubric, limits)
     table.batches = _without_notes(table.batches)
     return table if corrections is None else corrected(table, corrections)
 

@@ -15,6 +15,7 @@ from app.anchoring.limits import Limits
 from app.anchoring.mapping import STRATUM, Uploaded
 from app.anchoring.mapping import Mapping as ColumnMapping
 from app.anchoring.rows import open_rows
+from app.anchoring.shapes.shape import Shape
 from app.anchoring.survey import Checked, Survey
 from app.anchoring.table import Cell, Table
 from app.domain.anchors import HumanVerdict, Pairing, Provenance, RecordedVerdict
@@ -29,7 +30,7 @@ class Upload:
     """A file and how it is to be read; ``file`` is seekable and stays open.
 
     ``simulated_people`` says that made-up annotators are let in: only where the judges are simulated too.
-    ``corrections`` stand in place of some of the file's rows.
+    ``corrections`` stand in place of some of the file's rows. ``shape`` is what wrote the file.
     """
 
     file: BinaryIO
@@ -39,11 +40,18 @@ class Upload:
     limits: Limits = field(default_factory=Limits)
     simulated_people: bool = False
     corrections: Corrections | None = None
+    shape: Shape = Shape.TABLE
 
 
 def open_upload(upload: Upload) -> Table:
     """The rows of an upload."""
-    return open_rows(upload.file, upload.limits, upload.corrections)
+    return open_rows(
+        upload.file,
+        upload.rubric,
+        shape=upload.shape,
+        limits=upload.limits,
+        corrections=upload.corrections,
+    )
 
 
 def check(upload: Upload, progress: Callable[[int], None] | None = None) -> Checked:

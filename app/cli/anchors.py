@@ -12,6 +12,8 @@ from app.cli.options import about, existing_file, talks
 from app.cli.output import Output, Table
 from app.cli.wiring import Commands, Wiring
 
+_FORMATS = ("table", "label-studio", "argilla", "promptfoo", "inspect", "mt-bench")
+
 
 def add(commands: Commands, wiring: Wiring) -> None:
     """Upload and list, and a file to fill in."""
@@ -22,6 +24,9 @@ def add(commands: Commands, wiring: Wiring) -> None:
     about(uploading)
     uploading.add_argument("--set", required=True, metavar="NAME", dest="anchor_set", help="the anchor set")
     mapping_option(uploading)
+    uploading.add_argument(
+        "--format", choices=_FORMATS, help="what wrote the file (default: its content says)"
+    )
     uploading.add_argument(
         "--corrections", type=existing_file, metavar="FILE", help="wrong rows, mended, in place of the file's"
     )
@@ -56,6 +61,7 @@ async def _upload(arguments: Namespace, service: Service, output: Output) -> int
         "rubric": arguments.rubric,
         "anchor_set": arguments.anchor_set,
         "mapping": arguments.mapping.read_text("utf-8") if arguments.mapping else None,
+        "format": arguments.format,
         "dry_run": str(arguments.dry_run).lower(),
         "replace": str(arguments.replace).lower(),
     }
@@ -83,7 +89,7 @@ async def _upload(arguments: Namespace, service: Service, output: Output) -> int
 async def _write_problems(
     arguments: Namespace, service: Service, output: Output, fields: dict[str, Any]
 ) -> None:
-    asked = {name: fields[name] for name in ("rubric", "mapping")}
+    asked = {name: fields[name] for name in ("rubric", "mapping", "format")}
     try:
         rows = await service.upload(
             "/anchors/problems", arguments.file, asked, corrections=arguments.corrections

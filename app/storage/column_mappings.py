@@ -19,7 +19,7 @@ MOST_REMEMBERED = 200
 
 @dataclass(frozen=True, slots=True)
 class RememberedMapping:
-    """``kind`` of the rubric, ``shape`` of the file (empty: a table), its ``columns``, sorted."""
+    """``kind`` of the rubric, ``shape`` of the file, its ``columns``, sorted."""
 
     id: int
     kind: str

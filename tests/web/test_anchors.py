@@ -6,6 +6,7 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet as pq
 
+from tests.anchoring import shapes
 from tests.anchoring.files import EXAMPLES, csv_file, grade, gzipped, jsonl_file, preference
 
 PROBLEM = "application/problem+json"
@@ -326,3 +327,35 @@ def test_a_template_is_downloaded_and_has_no_grades_yet(post, client, kind):
 def test_a_template_of_no_rubric_or_no_kind_is_refused(client):
     assert client.get("/rubrics/nothing/anchor-template").status_code == 404
     assert client.get("/rubrics/point/anchor-template", params={"format": "doc"}).status_code == 422
+
+
+def test_files_of_other_tools_are_found_out_guessed_and_stored(post, client):
+    rubric = {"kind": "pointwise", "instructions": "Judge.", "criteria": [
+        {"name": name, "description": "It is.", "scale": {"min": 1, "max": 5, "step": 1}}
+        for name in ("helpful", "tone")
+    ]}  # fmt: skip
+    assert client.put("/rubrics/of tools", json=rubric).is_success
+    for name, document, grades in (
+        ("label-studio", shapes.label_studio(), 4),
+        ("argilla", shapes.argilla(), 2),
+        ("promptfoo", shapes.promptfoo(), 2),
+        ("inspect", shapes.inspect_log(), 2),
+    ):
+        # Items keep their prompts for ever, and each tool's file has others.
+        text = json.dumps(document).replace('"q1"', f'"{name}-1"').replace('"q2"', f'"{name}-2"')
+        content = text.encode()
+        body = post(content, rubric="of tools", anchor_set=name)
+        assert (body["format"], body["grades"]) == (name, grades)
+        again = post(content, rubric="of tools", anchor_set=name, format=name)
+        assert (again["changed"], again["format"]) == (False, name)
+    votes = post(shapes.lines(shapes.mt_bench()), rubric="pair", anchor_set="votes")
+    assert (votes["format"], votes["grades"]) == ("mt-bench", 3)
+
+
+def test_labels_by_models_and_files_of_another_tool_are_refused(post):
+    tasks = [{**task, "annotations": []} for task in shapes.label_studio()]
+    assert "anchors are human grades" in post(shapes.file(tasks), 422, anchor_set="models")["detail"]
+    body = post(shapes.file(shapes.argilla()), 422, anchor_set="other", format="label-studio")
+    assert "it looks like: Argilla records" in body["detail"]
+    assert post(csv_file(rows()), 422, anchor_set="other", format="inspect")["detail"]
+    assert post(csv_file(rows()), 422, format="fax")["errors"][0]["path"] == "body.format"

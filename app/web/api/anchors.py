@@ -12,6 +12,7 @@ from app.access.keys import Caller
 from app.anchoring.anchor_sets import AnchorGrade, difference
 from app.anchoring.corrections import Corrections, read_corrections
 from app.anchoring.ingest import AnchorUpload
+from app.anchoring.shapes.shape import Shape
 from app.domain.anchors import AnchorSetVersion
 from app.domain.ids import read_id, show_id
 from app.domain.projects import Scope
@@ -61,6 +62,15 @@ MappingField = Annotated[
 ]
 
 
+ShapeField = Annotated[
+    Shape | None,
+    Form(
+        description="What wrote the file: `table` (one row per grade, any of the kinds above), or the JSON "
+        "that `label-studio`, `argilla`, `promptfoo`, `inspect` or `mt-bench` write. Left out, the content "
+        "says.",
+        examples=["table"],
+    ),
+]
 CorrectionsFile = Annotated[
     UploadFile | None,
     File(
@@ -182,6 +192,7 @@ async def post_anchors(
         Name, Form(description="Name of the set they belong to.", examples=["helpfulness-2026"])
     ],
     mapping: MappingField = None,
+    format: ShapeField = None,
     corrections: CorrectionsFile = None,
     dry_run: Annotated[bool, Form(description="Check the file and store nothing.", examples=[False])] = False,
     replace: Annotated[
@@ -200,7 +211,9 @@ async def post_anchors(
     Anchors are human grades: a row whose `annotator_type`, `annotator` or `source` names a model is
     refused. The same file twice changes nothing; a grade that an annotator gave before is replaced. New
     anchors schedule a calibration. Rows whose first cell begins with `#venire` are notes of a template and
-    not read. What is stored under a mapping is remembered for the page that uploads files with these columns.
+    not read. Of the files that other tools write, predictions and suggestions by models are never read, and
+    labels that people took over from a model unchanged are refused; without a mapping their columns are
+    guessed. What is stored under a mapping is remembered for the page that uploads files with these columns.
     """
     upload = await services.anchors.upload(
         caller.project,
@@ -208,6 +221,7 @@ async def post_anchors(
         rubric=rubric,
         anchor_set=anchor_set,
         mapping=mapping,
+        shape=format,
         corrections=await _corrections(corrections),
         replace=replace,
         dry_run=dry_run,
@@ -238,6 +252,7 @@ async def post_problems(
     file: AnchorsFile,
     rubric: RubricField,
     mapping: MappingField = None,
+    format: ShapeField = None,
     corrections: CorrectionsFile = None,
 ) -> Response:
     """All of them, where `POST /anchors` names the first 1,000; stores nothing.
@@ -250,6 +265,7 @@ async def post_problems(
         file=file.file,
         rubric=rubric,
         mapping=mapping,
+        shape=format,
         corrections=await _corrections(corrections),
     )
     return csv_download(found, "problems.csv", {})
@@ -260,6 +276,7 @@ class RememberedOut(Answered):
 
     id: str = Field(description="Its id.", examples=["map_0c5m3v9k2hx7q"])
     kind: str = Field(description="Kind of the rubric it was used under.", examples=["pointwise"])
+    format: str = Field(description="What wrote the file.", examples=["table"])
     columns: list[str] = Field(
         description="Columns of the file, in the order of their names.", examples=[["q", "stars"]]
     )
@@ -284,6 +301,7 @@ async def list_mappings(caller: Reader, services: Served) -> Mappings:
             RememberedOut(
                 id=show_id("map", one.id),
                 kind=one.kind,
+                format=one.shape,
                 columns=list(one.columns),
                 mapping=json.loads(one.mapping),
                 used_at=one.used_at,

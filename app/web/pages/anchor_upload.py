@@ -23,6 +23,8 @@ from app.anchoring.ingest import AnchorUpload
 from app.anchoring.mapping import STRATUM, Uploaded, our_columns
 from app.anchoring.preview import Preview, preview
 from app.anchoring.rows import open_rows
+from app.anchoring.shapes.reading import find_shape
+from app.anchoring.shapes.shape import SHAPE_NAMES, Shape
 from app.anchoring.template import MEDIA_TYPES, TemplateFormat, template
 from app.domain.problems import BadInput, Problem
 from app.domain.projects import Scope
@@ -120,6 +122,7 @@ class PreviewPage:
     token: str
     file_name: str
     format: str
+    shapes: tuple[Option, ...]
     size: str
     rubric: str
     anchor_set: str
@@ -174,11 +177,12 @@ async def take_file(
     if not anchor_set.strip() or "\x00" in anchor_set:
         wrong.append("Name the anchor set.")
     version = await services.rubrics.latest(caller.project, rubric)
-    mapping, known = "", None
+    mapping, known, shape = "", None, Shape.TABLE
     if not wrong:
         try:
-            found = await asyncio.to_thread(preview, file.file, Uploaded.ANCHORS, version.rubric.kind)
-            known = await services.anchors.remembered(caller.project, version, found.columns)
+            shape = await asyncio.to_thread(find_shape, file.file)
+            found = await asyncio.to_thread(preview, file.file, version.rubric, shape=shape)
+            known = await services.anchors.remembered(caller.project, version, found.columns, shape)
             mapping = known or _guessed(found, version)
         except BadInput as bad:
             wrong = [sentence(bad.summary), *(sentence(_words(one)) for one in bad.problems[:10])]
@@ -194,6 +198,7 @@ async def take_file(
         replace=replace,
         mapping=mapping,
         remembered=known is not None,
+        shape=shape.value,
     )
     return RedirectResponse(url("anchor-sets", "upload", draft.token), 303, HEADERS)
 
@@ -232,11 +237,13 @@ async def change_or_store(request: Request, token: str, caller: Uploader, servic
         await asyncio.to_thread(services.drafts.forget, draft)
         return RedirectResponse(url("anchor-sets"), 303, HEADERS)
     if form.get("action") == "guess":
-        version = await services.rubrics.latest(caller.project, draft.rubric)
-        with services.drafts.open(draft) as file:
-            seen = await asyncio.to_thread(preview, file, Uploaded.ANCHORS, version.rubric.kind)
-        await asyncio.to_thread(services.drafts.change, draft, mapping=_guessed(seen, version))
+        await _read_as(caller, services, draft, Shape(draft.shape), remembered=False)
         return RedirectResponse(url("anchor-sets", "upload", token) + "#mapping-title", 303, HEADERS)
+    if form.get("action") == "shape":
+        said = form.get("shape")
+        shape = next((one for one in Shape if one.value == said), Shape.TABLE)
+        await _read_as(caller, services, draft, shape, remembered=True)
+        return RedirectResponse(url("anchor-sets", "upload", token) + "#result", 303, HEADERS)
     draft = await asyncio.to_thread(services.drafts.change, draft, mapping=_mapping_of(form))
     if form.get("action") == "store":
         try:
@@ -249,6 +256,32 @@ async def change_or_store(request: Request, token: str, caller: Uploader, servic
         how = "yes" if stored.changed else "same"
         return RedirectResponse(url("anchor-sets", draft.anchor_set, stored=how), 303, HEADERS)
     return RedirectResponse(url("anchor-sets", "upload", token) + "#result", 303, HEADERS)
+
+
+async def _read_as(
+    caller: Caller, services: Services, draft: Draft, shape: Shape, *, remembered: bool
+) -> None:
+    """Read the waiting file as another shape, or its columns anew; what cannot be read so is told there."""
+    version = await services.rubrics.latest(caller.project, draft.rubric)
+    known, mapping = None, ""
+    try:
+        with services.drafts.open(draft) as file:
+            seen = await asyncio.to_thread(preview, file, version.rubric, shape=shape)
+        if remembered:
+            known = await services.anchors.remembered(caller.project, version, seen.columns, shape)
+        mapping = known or _guessed(seen, version)
+    except BadInput:
+        pass
+    if shape == draft.shape:
+        await asyncio.to_thread(services.drafts.change, draft, mapping=mapping)
+    else:
+        await asyncio.to_thread(
+            services.drafts.read_as,
+            draft,
+            shape=shape.value,
+            mapping=mapping,
+            remembered=known is not None,
+        )
 
 
 @router.post("/ui/anchor-sets/upload/{token}/corrections")
@@ -271,7 +304,8 @@ async def take_corrections(
             later = await asyncio.to_thread(read_corrections, file.file)
             if not later.rows:
                 raise BadInput("The file has no corrected rows.")
-            await _refuse_foreign(services, draft, later)
+            version = await services.rubrics.latest(caller.project, draft.rubric)
+            await _refuse_foreign(services, draft, version.rubric, later)
     except BadInput as bad:
         said = (sentence(bad.summary), *(sentence(_where(one)) for one in bad.problems[:10]))
         page = await _preview_page(caller, services, draft, not_taken=said)
@@ -280,12 +314,12 @@ async def take_corrections(
     return RedirectResponse(url("anchor-sets", "upload", token) + "#result", 303, HEADERS)
 
 
-async def _refuse_foreign(services: Services, draft: Draft, later: Corrections) -> None:
+async def _refuse_foreign(services: Services, draft: Draft, rubric: Rubric, later: Corrections) -> None:
     """Corrections that name rows or columns which the file has not would make it unreadable ever after."""
 
     def read() -> None:
         with services.drafts.open(draft) as file:
-            for _ in open_rows(file, corrections=later).batches:
+            for _ in open_rows(file, rubric, shape=Shape(draft.shape), corrections=later).batches:
                 pass
 
     await asyncio.to_thread(read)
@@ -301,6 +335,7 @@ async def download_problems(token: str, caller: Uploader, services: Served) -> R
             file=file,
             rubric=draft.rubric,
             mapping=draft.mapping or None,
+            shape=Shape(draft.shape),
             corrections=await asyncio.to_thread(services.drafts.corrections, draft),
         )
     return csv_download(found, "problems.csv", HEADERS)
@@ -346,6 +381,7 @@ async def _upload(caller: Caller, services: Services, draft: Draft, *, dry_run: 
             rubric=draft.rubric,
             anchor_set=draft.anchor_set,
             mapping=draft.mapping or None,
+            shape=Shape(draft.shape),
             corrections=await asyncio.to_thread(services.drafts.corrections, draft),
             replace=draft.replace,
             dry_run=dry_run,
@@ -364,7 +400,7 @@ async def _preview_page(
         with services.drafts.open(draft) as file:
             mended = await asyncio.to_thread(services.drafts.corrections, draft)
             seen = await asyncio.to_thread(
-                preview, file, Uploaded.ANCHORS, version.rubric.kind, corrections=mended
+                preview, file, version.rubric, shape=Shape(draft.shape), corrections=mended
             )
         checked = await _upload(caller, services, draft, dry_run=True)
     except BadInput as bad:
@@ -376,7 +412,8 @@ async def _preview_page(
         title="Check the upload",
         token=draft.token,
         file_name=draft.file_name,
-        format=seen.format.upper(),
+        format=seen.format.upper() if draft.shape == Shape.TABLE else SHAPE_NAMES[Shape(draft.shape)],
+        shapes=tuple(Option(one.value, SHAPE_NAMES[one], one == draft.shape) for one in Shape),
         size=size(draft.size),
         rubric=draft.rubric,
         anchor_set=draft.anchor_set,
