@@ -21,6 +21,7 @@ from benchmarks.simulation.worlds import World, draw, inclusion
 Floats = NDArray[np.float64]
 
 ANCHORS = (10, 20, 30, 50, 100)
+FEWER_ANCHORS = (10, 20, 50)  # in worlds beside those that every number is asked of
 LEVEL = 0.95
 PAIRS = 6  # of systems, compared in every world
 
@@ -28,15 +29,19 @@ WORLDS = (
     World("ordinal"),
     World("ordinal, prompts shared", shared_anchors=True, prompt_share=0.5),
     World("binary", cuts=(-0.3,)),
-    World("saturated", cuts=(-2.4, -1.9, -1.5, -1.1)),
-    World("two answers per prompt", answers=2, systems=6, prompt_share=0.4),
     World("drawn by the panel's score, logged", skewed=True),
+    World("two answers per prompt", answers=2, systems=6, prompt_share=0.4),
+    World("saturated", cuts=(-2.4, -1.9, -1.5, -1.1)),
     World("outlier +0.6", outlier=0.6),
     World("outlier +0.6, binary", outlier=0.6, cuts=(-0.3,)),
     World("null panel", null_panel=True),
     World("four systems", systems=4),
     World("two systems", systems=2),
 )
+
+
+def anchors_of(world: World) -> tuple[int, ...]:
+    return ANCHORS if world in WORLDS[:4] else FEWER_ANCHORS
 
 
 def chunk(world: World, anchors: Sequence[int], seed: int, start: int, stop: int) -> Sums:

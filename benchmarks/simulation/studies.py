@@ -45,13 +45,14 @@ class Cell:
 SYSTEMS, ITEMS, BIAS, REFUSALS = "systems", "items", "bias", "refusals"
 
 _SYSTEMS = [
-    Cell(SYSTEMS, world.name, partial(quality_cells.chunk, world, quality_cells.ANCHORS))
+    Cell(SYSTEMS, world.name, partial(quality_cells.chunk, world, quality_cells.anchors_of(world)))
     for world in quality_cells.WORLDS
 ]
 _ITEMS = [Cell(ITEMS, world.name, partial(item_cells.chunk, world)) for world in item_cells.ITEM_WORLDS]
 _BIAS = [Cell(BIAS, world.name, partial(bias_cells.chunk, world)) for world in bias_cells.BIAS_WORLDS]
 CELLS = (
-    *_SYSTEMS[:6], _ITEMS[0], *_BIAS[:5], *_ITEMS[1:], *_BIAS[5:], *_SYSTEMS[6:],
+    *_SYSTEMS[:4], *_SYSTEMS[6:9], _ITEMS[0], *_BIAS[:5], *_ITEMS[1:], *_BIAS[5:], *_SYSTEMS[4:6],
+    *_SYSTEMS[9:],
     Cell(REFUSALS, "all", refusal_cells.chunk),
 )  # fmt: skip
 
