@@ -57,9 +57,8 @@ def chunk(world: BiasWorld | PairWorld, seed: int, start: int, stop: int) -> Sum
                 for s, row in enumerate(judge["systems"]):
                     others = np.delete(drawn.of_system[j], s).mean()
                     _told(tally, f"system {j}", row, drawn.of_system[j, s] - others)
-                (strata,) = judge["strata"].values()
-                for row, sign in zip(strata, (-1, 1), strict=True):
-                    _told(tally, f"stratum {j}", row, sign * world.judges[j].hard)
+                ((_, hard),) = judge["strata"].values()  # the other stratum's effect is minus this one's
+                _told(tally, f"stratum {j}", hard, world.judges[j].hard)
         tally.add("any flag", report["multiplicity"]["flagged"] > 0)
     return tally.sums
 
@@ -71,7 +70,8 @@ def _told(tally: Tally, at: str, told: dict[str, Any], truth: float) -> None:
         return
     low, high = told["interval"]
     tally.add(f"{at} truth", truth)
-    tally.add(f"{at} estimate", told["estimate"])
+    tally.add(f"{at} error", told["estimate"] - truth)
+    tally.add(f"{at} error2", (told["estimate"] - truth) ** 2)
     tally.add(f"{at} covered", low <= truth <= high)
     tally.add(f"{at} width", high - low)
     tally.add(f"{at} claimed", told["p_value"] <= 1 - LEVEL)

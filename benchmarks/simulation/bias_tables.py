@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 
 from benchmarks.simulation.rows import table
-from benchmarks.simulation.tally import Sums, counted, mean, pooled, worlds_of
+from benchmarks.simulation.tally import Sums, counted, pooled, worlds_of
 
 _HEAD = """## The bias report
 
@@ -16,9 +16,9 @@ systems of the first family.
 
 ### Planted
 
-*planted*: the true value. *bias*: mean error; *in %* of what is planted. *covered*: by the 95% interval.
-*claimed*: the interval leaves out the value of an unbiased judge. Rows of single systems and strata pool
-those of one judge.
+*planted*: the true value. *bias*: mean error, with its Monte Carlo standard error; *in %* of what is
+planted. *covered*: by the 95% interval. *claimed*: the interval leaves out the value of an unbiased judge.
+Rows of systems pool those of one judge.
 
 """
 _SILENT = """
@@ -44,7 +44,19 @@ def tables(found: Mapping[str, Sums]) -> str:
     return (
         _HEAD
         + table(
-            ("world", "worlds", "effect", "judge", "planted", "bias", "in %", "covered", "width", "claimed"),
+            (
+                "world",
+                "worlds",
+                "effect",
+                "judge",
+                "planted",
+                "bias",
+                "s.e.",
+                "in %",
+                "covered",
+                "width",
+                "claimed",
+            ),
             planted,
         )
         + _SILENT
@@ -62,16 +74,15 @@ def _planted(world: str, sums: Sums) -> Iterator[tuple[str | int | float, ...]]:
         if world == "planted by stratum, 640 answers" and (effect, judge) != ("stratum", 2):
             continue
         at = f"{effect} {judge}"
-        truth = mean(sums, f"{at} truth")
-        bias = mean(sums, f"{at} estimate") - truth
-        size = float(np.abs(truth).max())
-        # a contrast of systems or strata has either sign: their rows are pooled by coverage alone
-        one = truth.size == 1 and effect != "system"
-        share = f"{100 * bias[0] / truth[0]:.1f}" if one and size > 1e-9 else "-"
+        truth, bias, width = (pooled(sums, f"{at} {name}") for name in ("truth", "error", "width"))
+        variance = max(pooled(sums, f"{at} error2") - bias**2, 0.0)
+        error = float(np.sqrt(variance / max(counted(sums, f"{at} error"), 1)))
+        told = effect != "system"  # effects of systems have either sign and add up to nothing
+        share = f"{100 * bias / truth:.1f}" if told and abs(truth) > width / 10 else "-"
         yield (
-            world, worlds_of(sums), effect.replace("_", " "), judge + 1, float(truth[0]) if one else "-",
-            float(bias[0]) if one else "-", share, pooled(sums, f"{at} covered"), pooled(sums, f"{at} width"),
-            pooled(sums, f"{at} claimed"),
+            world, worlds_of(sums), effect.replace("_", " "), judge + 1, truth if told else "-",
+            bias if told else "-", error if told else "-", share, pooled(sums, f"{at} covered"),
+            width, pooled(sums, f"{at} claimed"),
         )  # fmt: skip
 
 
