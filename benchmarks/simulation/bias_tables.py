@@ -36,29 +36,21 @@ _OWN_FAMILY = "no own family"
 
 def tables(found: Mapping[str, Sums]) -> str:
     planted = [
-        row for name, sums in found.items() if name.startswith("planted") for row in _planted(name, sums)
+        (world, worlds_of(sums), effect.replace("_", " "), judge + 1, *shown)
+        for world, sums in found.items()
+        for (effect, judge), *shown in _planted(world, sums)
     ]
     silent = [
-        row for name, sums in found.items() if not name.startswith("planted") for row in _silent(name, sums)
-    ]
+        (world, worlds_of(sums), effect.replace("_", " "), claimed, flagged,
+         "" if world.startswith(_OWN_FAMILY) else pooled(sums, "any flag"))
+        for world, sums in found.items()
+        if not world.startswith("planted")
+        for effect, claimed, flagged in _silent(world, sums)
+    ]  # fmt: skip
+    columns = ("planted", "bias", "s.e.", "in %", "covered", "width", "claimed")
     return (
         _HEAD
-        + table(
-            (
-                "world",
-                "worlds",
-                "effect",
-                "judge",
-                "planted",
-                "bias",
-                "s.e.",
-                "in %",
-                "covered",
-                "width",
-                "claimed",
-            ),
-            planted,
-        )
+        + table(("world", "worlds", "effect", "judge", *columns), planted)
         + _SILENT
         + table(("world", "worlds", "effect", "claimed", "flagged", "any flag"), silent)
     )
@@ -69,27 +61,43 @@ def _effects(sums: Sums) -> list[tuple[str, int]]:
     return [(effect, int(judge)) for effect, judge in (name.rsplit(" ", 1) for name in names)]
 
 
-def _planted(world: str, sums: Sums) -> Iterator[tuple[str | int | float, ...]]:
+def planted_values(world: str, sums: Sums) -> Iterator[tuple[float, float]]:
+    """Mean error in % of what is planted (NaN where too little is to tell) and coverage, of every row."""
+    for _, _, _, _, share, covered, _, _ in _planted(world, sums):
+        yield share, covered
+
+
+def own_family(world: str, sums: Sums) -> Iterator[float]:
+    """How often the own family was claimed, where none is planted, all judges together."""
+    if not world.startswith("planted"):
+        yield from (claimed for effect, claimed, _ in _silent(world, sums) if effect == "own_family")
+
+
+Planted = tuple[tuple[str, int], float, float, float, float, float, float, float]
+"""Effect and judge; planted, bias, its error, bias in %, coverage, width, claimed."""
+
+
+def _planted(world: str, sums: Sums) -> Iterator[Planted]:
+    if not world.startswith("planted"):
+        return
     for effect, judge in _effects(sums):
-        if world == "planted by stratum, 640 answers" and (effect, judge) != ("stratum", 2):
+        if world.startswith("planted by stratum") and (effect, judge) != ("stratum", 2):
             continue
         at = f"{effect} {judge}"
         truth, bias, width = (pooled(sums, f"{at} {name}") for name in ("truth", "error", "width"))
         variance = max(pooled(sums, f"{at} error2") - bias**2, 0.0)
         error = float(np.sqrt(variance / max(counted(sums, f"{at} error"), 1)))
-        told = effect != "system"  # effects of systems have either sign and add up to nothing
-        share = f"{100 * bias / truth:.1f}" if told and abs(truth) > width / 10 else "-"
-        yield (
-            world, worlds_of(sums), effect.replace("_", " "), judge + 1, truth if told else "-",
-            bias if told else "-", error if told else "-", share, pooled(sums, f"{at} covered"),
-            width, pooled(sums, f"{at} claimed"),
-        )  # fmt: skip
+        if effect == "system":  # effects of systems have either sign and add up to nothing
+            truth = bias = error = np.nan
+        share = 100 * bias / truth if abs(truth) > width / 10 else np.nan
+        covered, claimed = pooled(sums, f"{at} covered"), pooled(sums, f"{at} claimed")
+        yield (effect, judge), truth, bias, error, share, covered, width, claimed
 
 
-def _silent(world: str, sums: Sums) -> Iterator[tuple[str | int | float, ...]]:
-    own = world.startswith(_OWN_FAMILY)
+def _silent(world: str, sums: Sums) -> Iterator[tuple[str, float, float]]:
+    """Effect, claimed and flagged."""
     for effect in dict.fromkeys(effect for effect, _ in _effects(sums)):
-        if own and effect != "own_family":
+        if world.startswith(_OWN_FAMILY) and effect != "own_family":
             continue
         names = [f"{name} {judge}" for name, judge in _effects(sums) if name == effect]
         counts = [counted(sums, f"{name} claimed") for name in names]
@@ -97,5 +105,4 @@ def _silent(world: str, sums: Sums) -> Iterator[tuple[str | int | float, ...]]:
             float(np.average([pooled(sums, f"{name} {what}") for name in names], weights=counts))
             for what in ("claimed", "flagged")
         )
-        every = "" if own else pooled(sums, "any flag")
-        yield world, worlds_of(sums), effect.replace("_", " "), claimed, flagged, every
+        yield effect, claimed, flagged

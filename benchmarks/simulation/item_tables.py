@@ -56,6 +56,20 @@ and of the grade's by a judge alone and by all six.
     )  # fmt: skip
 
 
+def coverages(found: Mapping[str, Sums], what: str) -> list[dict[str, float]]:
+    """By who sat on the panel, of every row of the table of ``what``: grade or latent."""
+    return [
+        {who: _coverage(sums, f"{n}:", who, what) for who in _WHO}
+        for name, sums in found.items()
+        for n in item_anchors(name)
+    ]
+
+
+def errors(found: Mapping[str, Sums]) -> list[tuple[int, float, float]]:
+    """Anchors, and RMSE over the line's and over the best linear one's, of every row."""
+    return [(n, *_errors(sums, f"{n}:")[1:3]) for name, sums in found.items() for n in item_anchors(name)]
+
+
 def _coverage(sums: Sums, at: str, who: str, what: str) -> float:
     if who == "alone":
         alone = [pooled(sums, f"{at}judge {j} {what}") for j in range(PANEL)]

@@ -8,6 +8,8 @@ from benchmarks.simulation.quality_cells import ANCHORS
 from benchmarks.simulation.rows import Cell, table
 from benchmarks.simulation.tally import Sums, counted, mean, pooled, worlds_of
 
+Row = Callable[[str, Sums, str], list[float]]
+
 _HEAD = """## Systems, strata, pairs of systems
 
 Means over the stream of prompts, their truth in closed form; the test of representative anchors and its
@@ -55,11 +57,26 @@ def tables(found: Mapping[str, Sums]) -> str:
     )
 
 
-def _rows(found: Mapping[str, Sums], row: Callable[[str, Sums, str], list[float]]) -> Iterator[list[Cell]]:
+def values(found: Mapping[str, Sums]) -> list[tuple[str, dict[str, float]]]:
+    """World and values by column of every row of both tables."""
+    out = []
+    for (world, *_, covered), (*_, accurate) in zip(
+        _computed(found, _coverage), _computed(found, _accuracy), strict=True
+    ):
+        named = zip((*_COVERAGE, *_ACCURACY), (*covered, *accurate), strict=True)
+        out.append((world, dict(named)))
+    return out
+
+
+def _rows(found: Mapping[str, Sums], row: Row) -> Iterator[list[Cell]]:
+    return ([world, n, worlds, *cells] for world, n, worlds, cells in _computed(found, row))
+
+
+def _computed(found: Mapping[str, Sums], row: Row) -> Iterator[tuple[str, int, int, list[float]]]:
     for world, sums in found.items():
         for n in ANCHORS:
             if f"{n}:answered" in sums:
-                yield [world, n, worlds_of(sums), *row(world, sums, f"{n}:")]
+                yield world, n, worlds_of(sums), row(world, sums, f"{n}:")
 
 
 def _coverage(world: str, sums: Sums, at: str) -> list[float]:

@@ -11,6 +11,7 @@ from benchmarks.simulation import (
     item_tables,
     quality_cells,
     quality_tables,
+    reached,
     refusal_cells,
     refusal_tables,
 )
@@ -65,8 +66,10 @@ def page(found: Mapping[Cell, Sums], worlds: int, seed: int, fewer: bool) -> str
 
     text = _HEAD.format(worlds=worlds, seed=seed, fewer=_FEWER.format(worlds=worlds) if fewer else "")
     systems, items, bias = of(SYSTEMS, _SYSTEMS), of(ITEMS, _ITEMS), of(BIAS, _BIAS)
-    parts = [quality_tables.tables(systems)] if systems else []
+    refusals = found.get(CELLS[-1])
+    parts = [reached.tables(systems, items, bias, refusals)]
+    parts += [quality_tables.tables(systems)] if systems else []
     parts += [item_tables.tables(items, item_cells.ANSWERS)] if items else []
     parts += [bias_tables.tables(bias)] if bias else []
-    parts += [refusal_tables.tables(found[CELLS[-1]])] if found.get(CELLS[-1]) else []
+    parts += [refusal_tables.tables(refusals)] if refusals else []
     return text + "\n".join(parts)
