@@ -42,6 +42,7 @@ class Frame:
         ``unit_id``, ``answer_id``, ``other_answer_id`` int64 (n,), the last -1 for an answer alone.
         ``item``, ``prompt``, ``system``, ``other_system`` int32 (n,) codes; the last -1 for an answer alone.
         ``length``, ``other_length`` float64 (n,) in words, NaN unknown.
+        ``day`` int32 (n,): days from 1970-01-01 to when the answers were first seen; empty in old frames.
         ``strata``: name -> int32 (n,) code, -1 missing.
     Panel
         ``raw_mean`` float64 (n,): mean over judges of each judge's mean, NaN where no judge scored.
@@ -130,6 +131,7 @@ class Frame:
     first_cell_unit: Ints = field(default_factory=lambda: np.zeros(0, np.int32))
     first_cell_judge: Ints = field(default_factory=lambda: np.zeros(0, np.int32))
     first_cell_value: Floats = field(default_factory=lambda: np.zeros(0))
+    day: Ints = field(default_factory=lambda: np.zeros(0, np.int32))
 
     @property
     def block(self) -> NDArray[np.int64]:

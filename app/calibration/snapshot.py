@@ -74,6 +74,7 @@ def frame_of(design: Design, fit: Fit) -> Frame:
         missing_unit=design.missing_unit.astype(np.int32),
         missing_judge=design.missing_judge.astype(np.int32), knows_missing=True,
         **staged_columns(design.staged, fit.panel, scores),
+        day=evidence.day,
     )  # fmt: skip
 
 

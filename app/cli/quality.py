@@ -18,7 +18,7 @@ def add(commands: Commands, wiring: Wiring) -> None:
         "--by",
         action="append",
         metavar="WHAT",
-        help="system or stratum.NAME; repeatable, for combinations (default: system)",
+        help="system, stratum.NAME, period.day, period.week or period.month; repeatable (default: system)",
     )
     parser.add_argument("--level", type=between(0.5, 0.999), metavar="P", help="coverage (default: 0.95)")
     parser.add_argument(

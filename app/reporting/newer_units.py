@@ -59,6 +59,7 @@ def with_newer(frame: Frame, later: Evidence, scores: BulkScores) -> Extended:
         other_system=joined(frame.other_system, np.where(other < 0, -1, system_code[other])),
         length=joined(frame.length, later.length[rows]),
         other_length=joined(frame.other_length, later.other_length[rows]),
+        day=joined(frame.day, later.day[rows]) if frame.day.size else frame.day,
         raw_mean=joined(frame.raw_mean, scores.raw_mean[rows]),
         panel_score=joined(frame.panel_score, scores.panel_score[rows]),
         reliability=joined(frame.reliability, scores.reliability[rows]),

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from app.calibration.frame import Frame
 from app.domain.problems import BadInput, Problem
 from app.reporting.graded_units import GradedUnits
+from app.reporting.periods import PERIODS, periods_of
 
 Ints = NDArray[np.int64]
 
@@ -18,7 +19,10 @@ _STRATUM = "stratum."
 
 @dataclass(frozen=True, slots=True)
 class Groups:
-    """Rows of a table: ``code`` (n,) per row of the units, and what each code stands for."""
+    """Rows of a table: ``code`` (n,) per row of the units, and what each code stands for.
+
+    Beside strata, ``strata`` holds the period (``period.week``: its first day) of rows that have one.
+    """
 
     code: Ints
     systems: tuple[str | None, ...]
@@ -36,8 +40,9 @@ def group_units(units: GradedUnits, by: Sequence[str]) -> Groups:
     names = list(dict.fromkeys(by))
     _check_names(names, units.frame)
     code = np.zeros(units.system.size, dtype=np.int64)
+    parts = {name: _part(units, name) for name in names if name != "system"}
     for name in names:
-        part = units.system if name == "system" else units.strata[name.removeprefix(_STRATUM)] + 1
+        part = units.system if name == "system" else parts[name][0] + 1
         code = code * (int(part.max()) + 1 if part.size else 1) + part
     present, code = np.unique(code, return_inverse=True)
     if present.size > MOST_ROWS:
@@ -48,9 +53,8 @@ def group_units(units: GradedUnits, by: Sequence[str]) -> Groups:
     systems = tuple(units.frame.systems[units.system[row]] if "system" in names else None for row in first)
     strata = tuple(
         {
-            name.removeprefix(_STRATUM): _stratum_value(units, name.removeprefix(_STRATUM), int(row))
-            for name in names
-            if name != "system"
+            name.removeprefix(_STRATUM): None if codes[row] < 0 else values[codes[row]]
+            for name, (codes, values) in parts.items()
         }
         for row in first
     )
@@ -58,16 +62,25 @@ def group_units(units: GradedUnits, by: Sequence[str]) -> Groups:
 
 
 def _check_names(names: Sequence[str], frame: Frame) -> None:
-    known = ["system", *(f"{_STRATUM}{name}" for name in frame.stratum_values)]
+    known = ["system", *(f"{_STRATUM}{name}" for name in frame.stratum_values), *PERIODS]
     wrong = [
         Problem(f"is none of {', '.join(known)}", path="query.by", value=name)
         for name in names
         if name not in known
     ]
+    asked = [name for name in names if name in PERIODS]
+    if len(asked) > 1:
+        wrong.append(Problem("one period at a time", path="query.by", value=asked))
+    if asked and not frame.day.size and frame.unit_id.size:
+        text = "this calibration is from before days were kept; calibrate again"
+        wrong.append(Problem(text, path="query.by", value=asked[0]))
     if wrong:
         raise BadInput("there is nothing to group by", wrong)
 
 
-def _stratum_value(units: GradedUnits, name: str, row: int) -> str | None:
-    code = int(units.strata[name][row])
-    return None if code < 0 else units.frame.stratum_values[name][code]
+def _part(units: GradedUnits, name: str) -> tuple[Ints, tuple[str, ...]]:
+    """Code (n,) of a stratum (-1 none) or a period by row, and its values by code."""
+    if name in PERIODS:
+        return periods_of(units.frame.day[units.unit], name)
+    stratum = name.removeprefix(_STRATUM)
+    return units.strata[stratum], units.frame.stratum_values[stratum]

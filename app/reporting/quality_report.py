@@ -186,6 +186,13 @@ class Quality:
         refused = await self.refusals(project_id, rubric, criterion)
         return refused or ("this criterion has not been calibrated: upload human grades and calibrate",)
 
+    async def calibrated(self, project_id: int, rubric: str, criterion: str) -> tuple[datetime, ...]:
+        """When the newest calibrations of a criterion were done, newest first."""
+        runs = await list_calibrations(self.db, project_id, rubric=rubric, criterion=criterion, limit=100)
+        return tuple(
+            run.finished_at for run in runs.items if run.status is RunStatus.DONE and run.finished_at
+        )
+
     async def refusals(self, project_id: int, rubric: str, criterion: str) -> tuple[str, ...]:
         """What the newest run of a criterion said if it was refused; else empty."""
         runs = await list_calibrations(self.db, project_id, rubric=rubric, criterion=criterion, limit=1)

@@ -53,8 +53,10 @@ class Evidence:
         int64 (n,), the last -1 for an answer alone. ``item``, ``prompt`` int32 (n,) codes (items of
         one prompt share its code; ``item_ids`` int64 by item code); ``system``, ``other_system``
         int32 (n,), the last -1 for an answer alone. ``length``, ``other_length`` float64 (n,) words,
-        NaN unknown. ``marks``, ``other_marks`` float64 (n,) marks of layout (`domain.layout`), of units
-        that people graded only; NaN unknown. ``strata``: name -> int32 (n,), -1 missing.
+        NaN unknown. ``day`` int32 (n,): days from 1970-01-01 (UTC) to when the answer (of a pair the
+        later one) was first seen. ``marks``, ``other_marks`` float64 (n,) marks of layout
+        (`domain.layout`), of units that people graded only; NaN unknown. ``strata``: name -> int32 (n,),
+        -1 missing.
     Judge verdicts, in the order of recording
         ``v_unit``, ``v_judge`` int32 (m,). ``v_value`` float64 (m,): on the criterion's own scale; for a
         pair +1, 0 or -1, positive where the canonical first (``system``) wins; NaN unscored.
@@ -74,7 +76,8 @@ class Evidence:
         here, none after; pass it as ``after_verdict`` to load what came later. ``simulated``: whether the
         judges are simulated ones. ``left_out``: whether there are simulated verdicts that were left out
         for real ones. ``ambiguous``: answers given without text that could be more than one of
-        their system's answers to the item. ``sha256`` of everything above except ``newest_verdict``.
+        their system's answers to the item. ``sha256`` of everything above except ``newest_verdict`` and
+        ``day``: the same data, brought in again, are the same.
         ``sampled``: texts of some units, if they were asked for.
     """
 
@@ -89,6 +92,7 @@ class Evidence:
     other_system: Ints
     length: Floats
     other_length: Floats
+    day: Ints
     marks: Floats
     other_marks: Floats
     answer_id: Ids
@@ -423,7 +427,7 @@ def _unit_columns(units: Units) -> dict[str, Any]:
 def _digest(parts: dict[str, Any]) -> str:
     """SHA-256 of names and arrays, in the order of field names."""
     digest = sha256()
-    for name in sorted(parts):
+    for name in sorted(parts.keys() - {"day"}):
         part = parts[name]
         for key, value in sorted(part.items()) if isinstance(part, dict) else [("", part)]:
             digest.update(f"{name}.{key}:".encode())

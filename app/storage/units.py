@@ -13,6 +13,9 @@ Ints = NDArray[np.int32]
 Floats = NDArray[np.float64]
 Ids = NDArray[np.int64]
 
+_DAY = 86_400_000
+"""Milliseconds."""
+
 
 @dataclass(frozen=True, slots=True)
 class Said:
@@ -49,6 +52,7 @@ class Units:
     other_system: Ints
     length: Floats
     other_length: Floats
+    day: Ints
     answer_id: Ids
     other_answer_id: Ids
     strata: dict[str, Ints]
@@ -61,13 +65,14 @@ class Units:
 
 @dataclass(frozen=True, slots=True)
 class _Answers:
-    """Answers by id, ascending; ``texts`` 0 where the text is not known."""
+    """Answers by id, ascending; ``text`` 0 where it is not known, ``day`` (from 1970) when first seen."""
 
     id: Ids
     item: Ids
     system: Ids
     text: Ids
     length: Floats
+    day: Ids
 
 
 def number_units(
@@ -94,9 +99,11 @@ def number_units(
 
 def _answers(connection: Connection, ids: Ids) -> _Answers:
     a = answers.c
-    query = select(a.id, a.item_id, a.system_id, func.coalesce(a.text_id, 0), a.len_words)
-    types = (np.int64, np.int64, np.int64, np.int64, np.float64)
-    columns = fetch_for(connection, query, a.id, ids, types)
+    text = func.coalesce(a.text_id, 0)
+    query = select(a.id, a.item_id, a.system_id, text, a.len_words, a.created_at)
+    types = (np.int64, np.int64, np.int64, np.int64, np.float64, np.int64)
+    *columns, seen = fetch_for(connection, query, a.id, ids, types)
+    columns.append(seen // _DAY)
     order = np.argsort(columns[0])
     return _Answers(*(column[order] for column in columns))
 
@@ -184,6 +191,8 @@ def _describe(
     other_system[both] = code[look_up(known.system[other[both]], system_ids)]
     other_length, other_id = np.full(len(other), np.nan), np.full(len(other), -1, np.int64)
     other_length[both], other_id[both] = known.length[other[both]], known.id[other[both]]
+    day = known.day[answer].copy()
+    day[both] = np.maximum(day[both], known.day[other[both]])
     return Units(
         unit_id=unit_id,
         item=item.astype(np.int32),
@@ -193,6 +202,7 @@ def _describe(
         other_system=other_system,
         length=known.length[answer],
         other_length=other_length,
+        day=day.astype(np.int32),
         answer_id=known.id[answer],
         other_answer_id=other_id,
         strata={name: codes[item] for name, codes in by_item.items()},

@@ -18,6 +18,7 @@ PAGES = {
     "overview": "/ui",
     "quality": "/ui/quality?rubric=support&criterion=helpfulness&order=corrected",
     "quality by system and stratum": "/ui/quality?of=support/helpfulness&by=system&by=stratum.language",
+    "quality over time": "/ui/quality?of=support/helpfulness&by=system&period=week",
     "quality of pairs": "/ui/quality?rubric=duel&criterion=preference",
     "quality without a calibration": "/ui/quality?rubric=support&criterion=tone",
     "a quality table that cannot be": "/ui/quality?rubric=support&criterion=helpfulness&by=nonsense",

@@ -113,7 +113,7 @@ def evidence(
         other_system=np.full(n, -1, int32) if other is None else np.asarray(other, int32),
         length=np.asarray(length, float),
         other_length=np.full(n, np.nan) if other is None else np.asarray(length, float),
-        marks=np.full(n, np.nan), other_marks=np.full(n, np.nan),
+        day=np.full(n, 20_000, int32), marks=np.full(n, np.nan), other_marks=np.full(n, np.nan),
         answer_id=ids, other_answer_id=np.full(n, -1, np.int64), strata={}, stratum_values={},
         systems=tuple(f"system-{s}" for s in range(systems)), system_families=(None,) * systems,
         system_models=(None,) * systems,

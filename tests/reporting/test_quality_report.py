@@ -127,6 +127,27 @@ async def test_answers_judged_since_are_in_and_second_verdicts_are_owned_up_to(c
             assert rows["bot-9"].status is ScoreStatus.EXTRAPOLATING
 
 
+async def test_over_time_answers_count_in_the_period_in_which_they_were_first_seen(calibrated, now):
+    async with calibrated() as (quality, project, db):
+        rubric = await get_rubric(db, project.id, "support")
+        later = [recorded(unit(0, 900 + k), 5.0, by="judge-0") for k in range(7)]
+        await imported(db, project.id, rubric, later, now + timedelta(days=9), sha256="later")
+        table = await quality.table(project.id, **ASK, by=("system", "period.day"))
+        days = [str(now.date()), str((now + timedelta(days=9)).date())]
+        mine = {row.strata["period.day"]: row for row in table.rows if row.system == "bot-0"}
+        assert list(mine) == days
+        assert [mine[day].n_items for day in days] == [PROMPTS, 7]
+        assert [mine[day].n_anchors for day in days] == [25, 0]
+        assert {row.strata["period.day"] for row in table.rows if row.system != "bot-0"} == {days[0]}
+        for row in mine.values():
+            assert row.interval[0] <= row.corrected <= row.interval[1]
+        alone = await quality.table(project.id, **ASK, by=("period.month",))
+        assert sum(row.n_items for row in alone.rows) == SYSTEMS * PROMPTS + 7
+        with pytest.raises(BadInput) as wrong:
+            await quality.table(project.id, **ASK, by=("period.day", "period.week"))
+        assert "one period at a time" in wrong.value.problems[0].problem
+
+
 async def test_a_changed_rubric_makes_the_numbers_stale(calibrated, now):
     async with calibrated() as (quality, project, db):
         await put_rubric(db, project.id, replace(rubric_for(), instructions="Judge with more care."), now=now)

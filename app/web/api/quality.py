@@ -36,7 +36,8 @@ class QualityRowOut(Answered):
 
     system: str | None = Field(description="The system; null if not grouped by it.", examples=["bot-v7"])
     strata: dict[str, str | None] = Field(
-        description="Values of the strata grouped by; null where an item has none.",
+        description="Values of the strata grouped by, null where an item has none; a period by its first "
+        "day.",
         examples=[{"language": "de"}],
     )
     n_items: int = Field(description="Answers (or pairs) in this row.", examples=[12840])
@@ -151,8 +152,9 @@ async def get_quality(
     by: Annotated[
         list[str] | None,
         Query(
-            description="What rows stand for: `system`, `stratum.<name>`, repeated for combinations. "
-            "`system` by default.",
+            description="What rows stand for: `system`, `stratum.<name>`, one of `period.day`, `period.week` "
+            "and `period.month` (when answers were first seen, UTC), repeated for combinations. `system` by "
+            "default.",
             examples=[["system", "stratum.language"]],
         ),
     ] = None,

@@ -1,6 +1,8 @@
 """Intervals drawn as inline SVG on one shared axis; the numbers always stand in a table beside them."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import date
 from math import floor, isfinite, log10
 
 from markupsafe import Markup
@@ -140,6 +142,62 @@ def diagonal_chart(dots: tuple[Dot, ...], scale: tuple[float, float]) -> Markup:
         kind = "estimate" if dot.interval is not None else "raw"
         parts.append(f'<circle class="{kind}" cx="{x(dot.x):.1f}" cy="{y(dot.y):.1f}" r="4.5"/>')
     return _svg(top + side + 22, "".join(parts), width=left + side + 14)
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """A value at a day; ``raw`` is drawn as a ring."""
+
+    day: date
+    value: float | None
+    interval: tuple[float, float] | None
+    raw: float | None
+
+
+def time_chart(
+    axis: Axis, *, days: Sequence[date], moments: Sequence[Moment], marks: Sequence[date]
+) -> Markup:
+    """Values with intervals over ``days`` (ascending), with numbered vertical ``marks``."""
+    left, top, width, height = 40.0, 20.0, 320.0, 130.0
+    span = max((days[-1] - days[0]).days, 1)
+
+    def x(day: date) -> float:
+        share = (day - days[0]).days / span if len(days) > 1 else 0.5
+        return left + 10 + min(max(share, 0.0), 1.0) * (width - 20)
+
+    def y(value: float) -> float:
+        share = (value - axis.low) / (axis.high - axis.low)
+        return top + height - min(max(share, 0.0), 1.0) * height
+
+    parts = [f'<path class="axis" fill="none" d="M{left:g} {top:g}V{top + height:g}H{left + width:g}"/>']
+    for tick in axis.ticks:
+        label = f"{tick:g}".replace("-", "\u2212")
+        parts.append(f'<text x="{left - 6:g}" y="{y(tick) + 4:.1f}" text-anchor="end">{label}</text>')
+    ends = (days[0], days[-1]) if len(days) > 1 else (days[0],)
+    for day, anchor in zip(ends, ("start", "end") if len(ends) > 1 else ("middle",), strict=True):
+        parts.append(
+            f'<text x="{x(day):.1f}" y="{top + height + 16:g}" text-anchor="{anchor}">{day:%Y-%m-%d}</text>'
+        )
+    for number, day in enumerate(marks, 1):
+        place = x(day) if day <= days[-1] else left + width
+        parts.append(
+            f'<line class="zero" x1="{place:.1f}" x2="{place:.1f}" y1="{top:g}" y2="{top + height:g}"/>'
+            f'<text x="{place:.1f}" y="{top - 6:g}" text-anchor="middle">{number}</text>'
+        )
+    told = [one for one in sorted(moments, key=lambda one: one.day) if one.value is not None]
+    line = "L".join(f"{x(one.day):.1f} {y(one.value or 0.0):.1f}" for one in told)
+    if len(told) > 1:
+        parts.append(f'<path class="line" fill="none" d="M{line}"/>')
+    for one in moments:
+        if one.raw is not None:
+            parts.append(f'<circle class="raw" cx="{x(one.day):.1f}" cy="{y(one.raw):.1f}" r="3.5"/>')
+        if one.interval is not None:
+            low, high = (y(end) for end in one.interval)
+            at = f'x1="{x(one.day):.1f}" x2="{x(one.day):.1f}"'
+            parts.append(f'<line class="interval" {at} y1="{low:.1f}" y2="{high:.1f}"/>')
+        if one.value is not None:
+            parts.append(f'<circle class="estimate" cx="{x(one.day):.1f}" cy="{y(one.value):.1f}" r="4"/>')
+    return _svg(top + height + 22, "".join(parts), width=left + width + 14)
 
 
 def share_bar(share: float) -> Markup:

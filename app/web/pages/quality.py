@@ -13,6 +13,7 @@ from starlette.responses import Response
 from app.access.keys import Caller
 from app.domain.problems import BadInput
 from app.domain.projects import Scope
+from app.reporting.periods import PERIODS
 from app.reporting.quality_choices import Choices, choices
 from app.reporting.quality_report import QualityTable
 from app.reporting.quality_rows import QualityRow
@@ -22,6 +23,8 @@ from app.web.pages.charts import Axis, axis_mark, axis_over, interval_mark
 from app.web.pages.chosen import Chosen, Option, choose
 from app.web.pages.missing import Missing, missing_of
 from app.web.pages.page import show
+from app.web.pages.tables import DataTable, FileKind, Files, TableName, as_file, files
+from app.web.pages.trend import PERIOD_NAMES, Trend, trend_of
 from app.web.pages.words import (
     SCORE_MARKS,
     Mark,
@@ -34,7 +37,7 @@ from app.web.pages.words import (
     number,
     sentence,
 )
-from app.web.services import Served
+from app.web.services import Served, Services
 
 router = APIRouter(include_in_schema=False)
 
@@ -52,6 +55,7 @@ class Filters:
 
     criteria: tuple[Option, ...]
     by: tuple[Option, ...]
+    periods: tuple[Option, ...]
     levels: tuple[Option, ...]
     orders: tuple[Option, ...]
 
@@ -117,10 +121,13 @@ class QualityPage:
     refused: tuple[str, ...]
     waiting: str | None
     table: Table | None
+    trend: Trend | None
+    files: Mapping[str, Files]
     compare: CompareForm | None
     calibration_href: str | None
     upload_href: str | None
     api_href: str | None
+    report_href: str | None
 
 
 @router.get("/ui/quality")
@@ -134,6 +141,9 @@ async def show_quality(
     by: Annotated[list[str] | None, Query(max_length=10)] = None,
     level: Annotated[float, Query(gt=0.5, lt=1)] = 0.95,
     order: Annotated[str, Query(max_length=20)] = "name",
+    period: Annotated[str | None, Query(max_length=20)] = None,
+    table: TableName = None,
+    kind: FileKind = "csv",
 ) -> Response:
     """``of`` is rubric and criterion in one value, as the form sends them."""
     if of:
@@ -142,45 +152,87 @@ async def show_quality(
     if chosen.version is None or chosen.criterion is None:
         return show(request, "quality.html", _empty())
     name, project = chosen.version.rubric.name, caller.project
-    groups = tuple(by or ("system",))
+    groups = (*(one for one in by or ("system",) if one), *((f"period.{period}",) if period else ()))
     can = await choices(services.quality, project.id, name, chosen.criterion.name)
     refused: tuple[str, ...] = ()
     said: tuple[str, ...] = ()
-    table: QualityTable | None = None
+    shown: QualityTable | None = None
     waiting = can.verdicts is not None and can.verdicts > MOST_RAW
     try:
         if waiting:
             said = await services.quality.why_none(project.id, name, chosen.criterion.name)
         else:
-            table = await services.quality.table(
+            shown = await services.quality.table(
                 project.id, rubric=name, criterion=chosen.criterion.name, by=groups, level=level
             )
     except BadInput as bad:
         refused = tuple(f"{one.value}: {one.problem}" for one in bad.problems) or (bad.summary,)
+    data = () if shown is None else (_data(shown, groups),)
     if table is not None:
-        said = table.warnings
+        return as_file(data, table, kind)
+    if shown is not None:
+        said = shown.warnings
     page = QualityPage(
         title=f"Quality: {_about(name, chosen.criterion.name)}",
         rubric=name,
         criterion=chosen.criterion.name,
         filters=_filters(chosen, can, groups, level, order),
-        facts=() if table is None else _facts(table),
+        facts=() if shown is None else _facts(shown),
         warnings=tuple(map(sentence, said)),
         refused=tuple(map(sentence, refused)),
         waiting=f"{count(can.verdicts)} verdicts are on record" if waiting else None,
-        table=None if table is None or not table.rows else _table(table, groups, order),
+        table=None if shown is None or not shown.rows else _table(shown, groups, order),
+        trend=await _trend(services, project.id, shown, groups),
+        files=files(request, data),
         compare=_compare_form(chosen, can),
-        calibration_href=url("calibrations", table.calibration_id)
-        if table and table.calibration_id
+        calibration_href=url("calibrations", shown.calibration_id)
+        if shown and shown.calibration_id
         else None,
         upload_href=url("anchor-sets", "upload", rubric=name),
+        report_href=url("report", rubric=name, criterion=chosen.criterion.name),
         api_href="/quality" + url(rubric=name, criterion=chosen.criterion.name, by=groups, level=level)[3:],
     )
     return show(request, "quality.html", page)
 
 
+async def _trend(
+    services: Services, project_id: int, table: QualityTable | None, groups: Sequence[str]
+) -> Trend | None:
+    if table is None or not any(name in PERIODS for name in groups):
+        return None
+    done = await services.quality.calibrated(project_id, table.rubric, table.criterion)
+    return trend_of(table, groups, done)
+
+
+def _data(table: QualityTable, groups: tuple[str, ...]) -> DataTable:
+    """Every row, also those that the page leaves out."""
+    columns = (*groups, "items", "anchors", "raw_mean", "corrected", "low", "high", "correction")
+    return DataTable(
+        "quality",
+        (*columns, "effective_sample_size", "status", "missing_verdicts", "warnings"),
+        [
+            (
+                *_names(row, groups),
+                row.n_items,
+                row.n_anchors,
+                row.raw_mean,
+                row.corrected,
+                *(row.interval or (None, None)),
+                row.rectifier,
+                row.effective_sample_size,
+                row.status.value,
+                None if row.unscored is None else row.unscored.missing,
+                "; ".join(row.warnings),
+            )
+            for row in table.rows
+        ],
+    )
+
+
 def _empty() -> QualityPage:
-    return QualityPage("Quality", None, None, None, (), (), (), None, None, None, None, None, None)
+    return QualityPage(
+        "Quality", None, None, None, (), (), (), None, None, None, {}, None, None, None, None, None
+    )
 
 
 def _about(rubric: str, criterion: str) -> str:
@@ -189,10 +241,14 @@ def _about(rubric: str, criterion: str) -> str:
 
 def _filters(chosen: Chosen, can: Choices, by: Sequence[str], level: float, order: str) -> Filters:
     strata = [f"stratum.{name}" for name in can.strata]
-    asked = [name for name in by if name != "system" and name not in strata]
+    asked = [name for name in by if name not in ("system", *strata, *PERIODS)]
     return Filters(
         criteria=chosen.options(),
         by=tuple(Option(name, group_name(name), name in by) for name in ("system", *strata, *asked)),
+        periods=(
+            Option("", "all of it", not any(name in PERIODS for name in by)),
+            *(Option(name.removeprefix("period."), PERIOD_NAMES[name], name in by) for name in PERIODS),
+        ),
         levels=tuple(Option(one, level_name(float(one)), float(one) == level) for one in LEVELS),
         orders=tuple(Option(value, label, value == order) for value, label in ORDERS.items()),
     )
@@ -200,6 +256,8 @@ def _filters(chosen: Chosen, can: Choices, by: Sequence[str], level: float, orde
 
 def group_name(by: str) -> str:
     """``stratum.language`` as people say it."""
+    if by in PERIODS:
+        return PERIOD_NAMES[by]
     return "System" if by == "system" else by.removeprefix("stratum.")
 
 
@@ -291,7 +349,7 @@ def _line(
 def _names(row: QualityRow, groups: tuple[str, ...]) -> tuple[str, ...]:
     """The row's names in the order of ``groups``."""
     named = {"system": row.system or ""} | {
-        f"stratum.{key}": value or "(none)" for key, value in row.strata.items()
+        key if key in PERIODS else f"stratum.{key}": value or "(none)" for key, value in row.strata.items()
     }
     return tuple(named[name] for name in groups)
 
