@@ -219,8 +219,9 @@ class Grading:
         """Draw whether the seats that wait are asked, by what came of the others; nothing is recorded."""
         assert request.panel.stages is not None  # else no seat waits
         calibrated, _ = await self.derive(project_id, rubric, request.item, assignment, outcomes)
-        answers = len(request.item.answers)
-        return draw_second(request.panel.stages, assignment, rubric, answers, outcomes, calibrated, position)
+        return draw_second(
+            request.panel.stages, assignment, rubric, request.item, outcomes, calibrated, position
+        )
 
     def eligible(
         self, project: Project, rubric: RubricVersion, request: GradeRequest, *, new: bool = False

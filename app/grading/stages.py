@@ -7,8 +7,8 @@ others,
 
 w the width of the widest calibrated interval and g the largest gap between two of the first judges, over all
 criteria and answers, as shares of the scale. Without a calibration, or with one judge, that part is 0; where
-no first judge gave a verdict p is 1. p hangs on the first stage alone, the draw on the panel's seed, and both
-are stored before any judge of the second stage is called: estimates can correct for it
+no first judge gave a verdict p is 1. p hangs on the first stage alone, the draw on the panel's seed and the
+texts, and both are stored before any judge of the second stage is called: estimates can correct for it
 (`app.stats.two_phase`).
 """
 
@@ -16,6 +16,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from random import Random
 
+from app.domain.ids import content_id
+from app.domain.items import Item
 from app.domain.judging import Assignment, JudgeVersion, SecondStage, Stages
 from app.domain.rubrics import RubricKind, RubricVersion
 from app.grading.results import Calibrated, SeatOutcome, scored
@@ -25,7 +27,7 @@ def draw_second(
     stages: Stages,
     assignment: Assignment,
     rubric: RubricVersion,
-    answers: int,
+    item: Item,
     outcomes: Sequence[SeatOutcome],
     calibrated: Calibrated,
     position: int,
@@ -33,11 +35,13 @@ def draw_second(
     """The assignment with its second stage drawn: the seats that waited are among its seats, or nowhere.
 
     ``outcomes`` are of the first stage, ``calibrated`` is what they say, ``position`` the next free one.
+    Items with one seed, as callers may have it, are drawn apart.
     """
-    gap, silent = widest_gap(rubric, answers, outcomes)
+    gap, silent = widest_gap(rubric, len(item.answers), outcomes)
     width = widest_interval(rubric, calibrated)
     chance = 1.0 if silent else chance_of_second(stages, width=width, gap=gap)
-    asked = Random(f"{assignment.seed}/second stage").random() < chance
+    texts = (item.prompt, *(answer.text for answer in item.answers))
+    asked = Random(content_id("second stage", assignment.seed, *texts)).random() < chance
     second = SecondStage(chance, asked, width, gap, len(assignment.waiting), position)
     later = tuple(
         replace(seat, position=position + k, inclusion_probability=chance * seat.inclusion_probability)

@@ -33,9 +33,9 @@ def said(*values: float | None, request: PanelRequest = TWO_FIRST, seed: int = 1
     return assignment, outcomes
 
 
-def drawn(*values: float | None, seed: int = 1, stages: Stages = TWO_FIRST.stages):
+def drawn(*values: float | None, seed: int = 1, stages: Stages = TWO_FIRST.stages, item: Item = ITEM):
     assignment, outcomes = said(*values, seed=seed)
-    return draw_second(stages, assignment, RUBRIC, 1, outcomes, {}, len(outcomes))
+    return draw_second(stages, assignment, RUBRIC, item, outcomes, {}, len(outcomes))
 
 
 def test_judges_sit_in_either_stage_as_often_as_their_probabilities_say():
@@ -113,6 +113,12 @@ def test_the_draw_follows_its_chance_and_its_seed():
     assert (len(spared.seats), spared.waiting, spared.second.seats) == (2, (), 1)
 
 
+def test_items_with_one_seed_are_drawn_apart():
+    items = [Item(f"Question {k}?", (Answer("bot", "So."),)) for k in range(2000)]
+    asked = [drawn(3.0, 4.0, item=item).second.asked for item in items]
+    assert binomtest(sum(asked), 2000, 0.4).pvalue > 1e-4
+
+
 def test_where_no_first_judge_gave_a_verdict_the_others_are_always_asked():
     assert all(drawn(None, None, seed=seed).second.chance == 1.0 for seed in range(20))
 
@@ -135,7 +141,7 @@ async def ask(replies, request=TWO_FIRST, seed=3, roster=ROSTER):
     recorded = []
 
     async def second(outcomes, position):
-        found = draw_second(request.stages, assignment, RUBRIC, 1, outcomes, {}, position)
+        found = draw_second(request.stages, assignment, RUBRIC, ITEM, outcomes, {}, position)
         recorded.append((found.second, len(log)))
         return found.seats[len(outcomes) :]
 
