@@ -46,13 +46,22 @@ def ends(case: Case, population: Population, margin: float) -> tuple[str, int]:
     """What is found, and after how many prompts."""
     n = case.values.size
     rule = StopRule("a", "b", level=LEVEL, margin=margin, population=population, prompts=n)
-    sequence = begin(level=LEVEL, total=n if population == "these_units" else None)
+    sequence = begin(
+        level=LEVEL, total=n if population == "these_units" else None, candidates=_candidates(margin)
+    )
     for start in range(0, n, EVERY):
         sequence = see(sequence, (1.0 + case.values[start : start + EVERY]) / 2.0)
         found = so_far(rule, sequence).finding
         if found != "inconclusive":
             return found, sequence.seen
     return "inconclusive", n
+
+
+def _candidates(margin: float) -> Floats:
+    """All that findings hang on: just beyond no difference, and just within the margin."""
+    nudge = 1e-6
+    differences = [-margin + nudge, -nudge, nudge, margin - nudge]
+    return np.unique([0.5 + d / 2 for d in differences])
 
 
 def ends_by_t(case: Case) -> str:

@@ -301,6 +301,7 @@ def _from_bytes(raw: bytes) -> BettingSequence:
     return BettingSequence(
         level=float(arrays["level"]), total=int(arrays["total"]) if "total" in arrays else None,
         seen=int(arrays["seen"]), missing=int(arrays["missing"]), value_sum=float(arrays["value_sum"]),
-        square_sum=float(arrays["square_sum"]), log_plus=arrays["log_plus"], log_minus=arrays["log_minus"],
-        low=float(arrays["low"]), high=float(arrays["high"]),
+        square_sum=float(arrays["square_sum"]), candidates=arrays["candidates"],
+        log_plus=arrays["log_plus"], log_minus=arrays["log_minus"], low=float(arrays["low"]),
+        high=float(arrays["high"]),
     )  # fmt: skip

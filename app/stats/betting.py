@@ -29,6 +29,7 @@ Floats = NDArray[np.float64]
 
 _GRID = np.linspace(0.0, 1.0, 2001)
 _CAP = 0.75  # c: the share of what a gambler has that one value may take
+_BLOCK = 64  # values that are worked through at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +42,8 @@ class BettingSequence:
     total : N, if the values are N in random order; None for a stream.
     seen, missing : values so far, and how many of them were missing.
     value_sum, square_sum : of the values that were there, and of squared distances from the running mean.
-    log_plus, log_minus : (2001,) log K of either gambler, for every m of a grid on [0, 1].
+    candidates : (c,) the m that are bet against, ascending.
+    log_plus, log_minus : (c,) log K of either gambler.
     low, high : the largest m that K+ ever excluded, and the smallest that K- did.
     """
 
@@ -51,6 +53,7 @@ class BettingSequence:
     missing: int
     value_sum: float
     square_sum: float
+    candidates: Floats
     log_plus: Floats
     log_minus: Floats
     low: float
@@ -63,7 +66,7 @@ class BettingSequence:
         return self.value_sum / known if known else None
 
     def interval(self) -> tuple[float, float]:
-        """The ends, rounded outwards to the grid; (0, 1) before anything was seen."""
+        """The ends, rounded outwards to candidates; (0, 1) before anything was seen."""
         low, high = self.low, self.high
         if self.total is not None:  # what is known of all N values bounds their mean
             unknown = self.total - self.seen + self.missing
@@ -72,10 +75,10 @@ class BettingSequence:
         return min(low, high), max(low, high)
 
 
-def begin(*, level: float, total: int | None) -> BettingSequence:
+def begin(*, level: float, total: int | None, candidates: Floats = _GRID) -> BettingSequence:
     """Before any value."""
-    nothing = np.zeros(_GRID.size)
-    return BettingSequence(level, total, 0, 0, 0.0, 0.0, nothing, nothing, 0.0, 1.0)
+    nothing = np.zeros(candidates.size)
+    return BettingSequence(level, total, 0, 0, 0.0, 0.0, candidates, nothing, nothing, 0.0, 1.0)
 
 
 def see(sequence: BettingSequence, values: Floats) -> BettingSequence:
@@ -88,38 +91,47 @@ def see(sequence: BettingSequence, values: Floats) -> BettingSequence:
     """
     if np.any((values < 0.0) | (values > 1.0)):
         raise ValueError("a value is not between 0 and 1")
-    total, alpha = sequence.total, 1.0 - sequence.level
-    if total is not None and sequence.seen + values.size > total:
+    if sequence.total is not None and sequence.seen + values.size > sequence.total:
         raise ValueError("more values than there are")
-    plus, minus = sequence.log_plus.copy(), sequence.log_minus.copy()
-    too_low, too_high = sequence.low, sequence.high
-    seen, missing = sequence.seen, sequence.missing
-    value_sum, square_sum = sequence.value_sum, sequence.square_sum
-    for value in values:
-        known = seen - missing
-        variance = (0.25 + square_sum) / (known + 1)
-        i = seen + 1
-        bet = np.sqrt(2.0 * np.log(2.0 / alpha) / (variance * i * np.log(1.0 + i)))
-        low = high = _GRID
-        if total is not None:  # the next value's mean if what is missing was 0, and if it was 1
-            low = (total * _GRID - value_sum - missing) / (total - seen)
-            high = (total * _GRID - value_sum) / (total - seen)
-        worst, best = (0.0, 1.0) if np.isnan(value) else (value, value)
-        with np.errstate(divide="ignore"):
-            plus += np.log1p(np.minimum(bet, _CAP / np.maximum(high, 1e-12)) * (worst - high))
-            minus += np.log1p(-np.minimum(bet, _CAP / np.maximum(1.0 - low, 1e-12)) * (best - low))
-        # below 0 or above 1 no mean is possible any more
-        won = (plus >= np.log(2.0 / alpha)) | (high < 0.0), (minus >= np.log(2.0 / alpha)) | (low > 1.0)
-        too_low = max(too_low, float(np.where(won[0], _GRID, 0.0).max()))
-        too_high = min(too_high, float(np.where(won[1], _GRID, 1.0).min()))
-        seen += 1
-        if np.isnan(value):
-            missing += 1
-            continue
-        value_sum += float(value)
-        middle = (0.5 + value_sum) / (seen - missing + 1)
-        square_sum += float((value - middle) ** 2)
+    for start in range(0, values.size, _BLOCK):
+        sequence = _see(sequence, values[start : start + _BLOCK])
+    return sequence
+
+
+def _see(sequence: BettingSequence, values: Floats) -> BettingSequence:
+    """`see`, all at once: arrays are (k,), or (k, c) with the candidates."""
+    m, total, alpha = sequence.candidates, sequence.total, 1.0 - sequence.level
+    known = np.isfinite(values)
+    x = np.where(known, values, 0.0)
+    number = sequence.seen + np.arange(1, values.size + 1)  # i
+    there = sequence.seen - sequence.missing + np.cumsum(known)  # values that were there up to i
+    sums = sequence.value_sum + np.cumsum(x)
+    squares = np.where(known, (x - (0.5 + sums) / (there + 1)) ** 2, 0.0)
+    square_sums = sequence.square_sum + np.cumsum(squares)
+    variance = (0.25 + square_sums - squares) / (there - known + 1)
+    bet = np.sqrt(2.0 * np.log(2.0 / alpha) / (variance * number * np.log(1.0 + number)))[:, None]
+    low = high = m[None, :]
+    if total is not None:  # the next value's mean if what is missing was 1, and if it was 0
+        left, before = (total - number + 1)[:, None], (sums - x)[:, None]
+        missing_before = (number - 1 - (there - known))[:, None]
+        low, high = (total * m - before - missing_before) / left, (total * m - before) / left
+    best = np.where(known, values, 1.0)[:, None]
+    plus_bet = np.minimum(bet, _CAP / np.maximum(high, 1e-12))
+    minus_bet = np.minimum(bet, _CAP / np.maximum(1.0 - low, 1e-12))
+    plus = sequence.log_plus + np.cumsum(np.log1p(plus_bet * (x[:, None] - high)), axis=0)
+    minus = sequence.log_minus + np.cumsum(np.log1p(-minus_bet * (best - low)), axis=0)
+    enough = np.log(2.0 / alpha)
+    # what is below 0 or above 1 cannot be a mean any more
+    too_low = ((plus >= enough) | (high < 0.0)).any(axis=0)
+    too_high = ((minus >= enough) | (low > 1.0)).any(axis=0)
     return replace(
-        sequence, seen=seen, missing=missing, value_sum=value_sum, square_sum=square_sum, log_plus=plus,
-        log_minus=minus, low=too_low, high=too_high,
-    )  # fmt: skip
+        sequence,
+        seen=int(number[-1]),
+        missing=int(number[-1] - there[-1]),
+        value_sum=float(sums[-1]),
+        square_sum=float(square_sums[-1]),
+        log_plus=plus[-1],
+        log_minus=minus[-1],
+        low=max(sequence.low, float(m[too_low].max(initial=0.0))),
+        high=min(sequence.high, float(m[too_high].min(initial=1.0))),
+    )

@@ -127,3 +127,22 @@ def test_what_two_stages_save_is_printed(url, tmp_path):
     saved = said(done)["saved"]
     assert saved["calls"] > 0
     assert f"{saved['calls']:,} calls saved" in done.stderr
+
+
+def test_a_file_is_graded_until_its_comparison_is_decided(url, tmp_path):
+    lines = [
+        {**one, "answers": [{"system": system, "text": f"{system} says so."}]}
+        for one in requests(200, rubric="help", strata={"run": "stopped"})
+        for system in ("bot-v6", "bot-v7")
+    ]
+    file = write_lines(tmp_path / "r.jsonl", lines)
+    rule = ("--stop-when", "bot-v6", "bot-v7", "--criterion", "helpfulness", "--margin", "4")
+    done = venire("grade", file, *rule, "--out", tmp_path / "o.jsonl", "--json", url=url)
+    assert done.returncode == 0, done.stderr
+    batch = said(done)
+    assert batch["status"] == "decided"
+    assert "bot-v7 against bot-v6 on helpfulness: equivalent" in done.stderr
+    assert "calls saved" in done.stderr
+    unknown = venire("grade", file, "--stop-when", "bot-v6", "nobody", url=url)
+    assert unknown.returncode == 1
+    assert "no prompt has answers of both" in unknown.stderr
