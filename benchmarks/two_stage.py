@@ -40,9 +40,10 @@ from benchmarks.accuracy.__main__ import RECORDED
 from benchmarks.accuracy.panel import sides
 from benchmarks.accuracy.protocols import PROTOCOLS
 from benchmarks.accuracy.recorded import Recorded
+from benchmarks.simulation.made_evidence import evidence
 from benchmarks.simulation.service import Judged, judge
 from benchmarks.simulation.tally import Sums, Tally, mean, pooled
-from benchmarks.simulation.worlds import World, draw, evidence, inclusion
+from benchmarks.simulation.worlds import World, draw, inclusion
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -251,9 +252,11 @@ def _evidence(data: Recorded) -> Evidence:
     judges = tuple(
         JudgeVersion(family, name, name) for name, family in zip(data.judges, data.families, strict=True)
     )
+    n = data.units
     pairs = {
-        "kind": RubricKind.PAIRWISE, "other": data.other, "other_words": data.other_length,
-        "place": np.full(unit.size, -1),
+        "kind": RubricKind.PAIRWISE, "other_system": data.other.astype(np.int32),
+        "other_length": data.other_length, "other_answer_id": np.arange(n) + n + 1,
+        "v_place": np.full(unit.size, -1, np.int8),
     }  # fmt: skip
     return evidence(
         prompt=data.prompt, system=data.system, systems=len(data.systems), unit=unit, judge=code,
