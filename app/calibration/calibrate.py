@@ -7,7 +7,7 @@ from typing import Any
 
 from app.calibration.design import build_design
 from app.calibration.fit import fit_calibration
-from app.calibration.judge_bias import judge_bias
+from app.calibration.judge_bias import judge_bias, worth_of_panel
 from app.calibration.judge_details import judge_details
 from app.calibration.model import describe
 from app.calibration.snapshot import frame_of, snapshot_of
@@ -47,6 +47,7 @@ def compute(evidence: Evidence, *, seed: int) -> Computed:
     frame = frame_of(design, fit).to_bytes() if fit.item is not None else None
     refusals = tuple(str(refusal) for refusal in fit.refusals)
     bias = judge_bias(design)
+    bias["panel"]["worth"] = worth_of_panel(design, fit)
     model = describe(design, fit) | {"bias": bias, "judge_details": judge_details(design, fit, bias)}
     return Computed(snapshot_of(design), model, frame, refusals)
 

@@ -7,6 +7,7 @@ Units. Effects on scores are in points of the criterion's own scale (a range of 
 pairs in preference points (1 is from a tie to a sure win); positions of pairs are in probability.
 """
 
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 
 from app.calibration.bias_groups import by_stratum, by_system
 from app.calibration.design import Design, to_inner
+from app.calibration.fit import Fit
 from app.calibration.judged import Judged, is_model, judged, judged_anchors, points
 from app.calibration.lineage import version_changes
 from app.calibration.told import Report, flag, nothing, tell
@@ -29,6 +31,7 @@ from app.stats.order_effects import order_flips, position_effect_lists, position
 from app.stats.order_randomisation import randomisation_p_lists, randomisation_p_pairs
 from app.stats.ordinal_check import GradesByBoth, OrdinalCheck, check_ordinal, needs_categories
 from app.stats.panel_dependence import effective_judges
+from app.stats.panel_worth import panel_worth
 from app.stats.quality_held_fixed import HeldFixed, JudgedAnchors, hold_quality_fixed
 from app.stats.repeats import retest_reliability
 
@@ -45,7 +48,8 @@ def judge_bias(design: Design, *, level: float = 0.95) -> Report:
     -------
     dict
         ``judges``: per judge version its identity, ``effects`` by name, ``systems`` and ``strata`` tables,
-        ``unscored`` counts by reason; ``panel``: n_eff; ``people``: agreement among them;
+        ``unscored`` counts by reason; ``panel``: n_eff (and `worth_of_panel`, added when there is a fit);
+        ``people``: agreement among them;
         ``multiplicity``: over how many effects p-values were adjusted, and how. Effects are those of `told`.
     """
     evidence = design.evidence
@@ -76,6 +80,22 @@ def judge_bias(design: Design, *, level: float = 0.95) -> Report:
             ),
         },
     }
+
+
+def worth_of_panel(design: Design, fit: Fit, *, level: float = 0.95) -> Report | None:
+    """How calibrated scores that saw no human grade of their prompt follow people within systems, as a
+    `panel_worth.PanelWorth` in plain values; None where nothing was calibrated."""
+    if fit.item is None:
+        return None
+    system = design.evidence.system
+    worth = panel_worth(
+        group=np.zeros_like(system) if design.signed else system,
+        prompt=design.evidence.prompt,
+        prediction=fit.out_of_fold,
+        human=design.human_mean,
+        level=level,
+    )
+    return asdict(worth)
 
 
 def _effects_of(design: Design, judge: Judged, people: GradedUnits, changes: Report, level: float) -> Report:

@@ -98,7 +98,7 @@ def _criterion(report: dict[str, Any], criterion: dict[str, Any], output: Output
             for title, effects in (("system", version["systems"]), *version["strata"].items()):
                 if effects:
                     output.table(effects_table(f"adds to each {title}, at equal human grade", effects))
-    for shared in (criterion["panel"], criterion["people_agreement"]):
+    for shared in (criterion["panel_worth"], criterion["panel"], criterion["people_agreement"]):
         if shared is not None:
             output.say(f"  {shared['sentence']}")
 

@@ -47,6 +47,9 @@ async def _quality(arguments: Namespace, service: Service, output: Output) -> in
     rows = [_row(row, strata, with_system, silent) for row in table["rows"]]
     places = frozenset(range(len(heads), len(heads) + len(numbers)))
     output.table(Table("", (*heads, *numbers, "status"), rows, places))
+    if table["panel"]:
+        said_of_panel = table["panel"]["sentence"]
+        output.say(f"{said_of_panel[:1].upper()}{said_of_panel[1:]}.")
     said = dict.fromkeys([*table["warnings"], *(w for row in table["rows"] for w in row["warnings"])])
     output.say(*(f"- {warning}" for warning in said))
     if table["calibration_id"] is None:

@@ -5,11 +5,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from app.domain.calibration import Calibration, RunStatus
+from app.domain.calibration import Calibration, EffectStatus, RunStatus
 from app.domain.ids import show_id
 from app.domain.problems import NotFound
 from app.domain.rubrics import RubricVersion
 from app.reporting.bias_words import NO_EFFECT, check_sentence, group_sentence, sentence
+from app.reporting.panel_worth import panel_sentence
+from app.stats.panel_worth import PanelWorth, Worth
 from app.storage.calibrations import newest_told
 from app.storage.database import Database
 from app.storage.judge_versions import list_judge_versions
@@ -82,7 +84,8 @@ class CriterionBias:
 
     ``status``: calibrated; refused, with ``refusals`` saying why there are no calibrated scores (what needs
     none is told all the same); running or not_calibrated, with nothing to tell. ``versions`` is empty where
-    the judge has no verdicts in it. ``level`` is the coverage of every interval in it.
+    the judge has no verdicts in it. ``level`` is the coverage of every interval in it. ``panel``: n_eff;
+    ``panel_worth``: how calibrated scores follow people, None where nothing is calibrated.
     """
 
     criterion: str
@@ -95,6 +98,7 @@ class CriterionBias:
     versions: tuple[JudgeVersionBias, ...]
     multiplicity: Multiplicity | None = None
     refusals: tuple[str, ...] = ()
+    panel_worth: ToldEffect | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,6 +175,25 @@ def _shown(
         versions=tuple(_version(entry) for entry in mine),
         multiplicity=Multiplicity(**bias["multiplicity"]) if "multiplicity" in bias else None,
         refusals=refusals_of(calibration),
+        panel_worth=_worth(panel.get("worth"), bias["level"]),
+    )
+
+
+def _worth(stored: Mapping[str, Any] | None, level: float) -> ToldEffect | None:
+    """None in calibrations from before it was told."""
+    if stored is None:
+        return None
+    worth = PanelWorth(**(dict(stored) | {"status": Worth(stored["status"])}))
+    known, words = worth.correlation is not None, panel_sentence(worth, level, within="systems")
+    return ToldEffect(
+        name="panel_worth",
+        estimate=worth.correlation,
+        interval=None if worth.interval is None else (worth.interval[0], worth.interval[1]),
+        std_error=None,
+        n=worth.n,
+        unit="correlation" if known else None,
+        status=(EffectStatus.IDENTIFIED if known else EffectStatus.INSUFFICIENT_DATA).value,
+        sentence=f"{words[:1].upper()}{words[1:]}.",
     )
 
 

@@ -15,6 +15,7 @@ from app.domain.ids import show_id
 from app.domain.problems import NotFound
 from app.reporting.graded_units import GradedUnits, graded_units, raw_units
 from app.reporting.newer_units import with_newer
+from app.reporting.panel_worth import ToldPanel, told_panel
 from app.reporting.quality_groups import group_units
 from app.reporting.quality_rows import QualityRow, quality_rows, stale_row, with_unscored
 from app.reporting.quality_words import table_warnings
@@ -41,7 +42,8 @@ class QualityTable:
     ``newer_verdicts`` came after the calibration's snapshot for answers it had already, and are not in
     (answers that were first judged since are). ``power_tuning`` is how much
     of a difference between panel scores is taken over (0: human grades alone), ``panel_correlation`` how
-    the panel's scores follow the human grades within rows; None without a calibration.
+    the panel's scores follow the human grades within rows; None without a calibration. ``panel``: whether it
+    is worth having, in numbers and in a sentence.
     ``judges``: the missing verdicts of each judge version.
     """
 
@@ -59,6 +61,7 @@ class QualityTable:
     newer_verdicts: int
     power_tuning: float | None
     panel_correlation: float | None
+    panel: ToldPanel | None
     warnings: tuple[str, ...]
     judges: tuple[JudgeUnscored, ...]
     rows: tuple[QualityRow, ...]
@@ -147,6 +150,7 @@ class Quality:
             newer_verdicts=newer,
             power_tuning=None if quality is None else quality.means.power.lam,
             panel_correlation=None if quality is None else quality.means.power.correlation,
+            panel=None if quality is None else await asyncio.to_thread(told_panel, units, groups, level),
             warnings=(*about, *warnings, *judge_warnings(judges, frame.higher_is_better)),
             judges=judges,
             rows=tuple(stale_row(row) for row in rows) if stale else rows,

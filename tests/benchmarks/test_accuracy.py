@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from benchmarks.accuracy.aims import cells, checked
 from benchmarks.accuracy.estimates import human_only, ppi
 from benchmarks.accuracy.protocols import PROTOCOLS, Protocol
 from benchmarks.accuracy.recorded import NoHumanGrades, read
@@ -122,3 +123,20 @@ def test_a_few_draws_of_a_recorded_set_beat_people_alone():
     assert ours.answered == 1
     assert "usefulness" in against_the_best(table)
     assert "| items |" in markdown(table)
+
+
+def test_a_printed_page_is_held_against_what_is_asked_for():
+    head = "| criterion | anchors | best plain way | its RMSE | ours | ratio | coverage | worst system |"
+    page = (
+        "## pairs\n\n999 pairs, 5 systems, 2 judges, 200 draws.\n\n"
+        f"{head} answered | width over human only | panel not used | slope of error on truth |\n"
+        "|---|---|\n"
+        "| overall | 60 | raw | 0.0273 | 0.0313 | 1.15 | 0.925 | 0.870 | 1.00 | 0.624 | 0.00 | -0.063 |\n"
+        "| overall | 120 | raw | 0.0273 | 0.0251 | 0.92 | 0.942 | 0.925 | 1.00 | 0.651 | 0.00 | +nan |\n"
+        "\n| RMSE (bias) | anchors | |\n|---|---|\n| overall | 60 | systems |\n"
+    )
+    first, second = cells(page)
+    assert (first.name, first.criterion, first.anchors, first.draws) == ("pairs", "overall", 60, 200)
+    assert [said.split(" (")[0] for said in first.short_of()] == ["RMSE", "coverage", "worst system"]
+    assert second.short_of() == []
+    assert "1 of 2 cells meet every aim" in checked([first, second])

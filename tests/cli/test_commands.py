@@ -115,6 +115,7 @@ def test_quality_is_a_table_for_people_and_json_for_pipes(calibrated):
     ]
     table = said(venire(*command, "--by", "system", "--by", "stratum.language", "--json", url=calibrated))
     assert len(table["rows"]) == 6
+    assert any(line.startswith("The judges ") or line.startswith("Whether the judges ") for line in lines)
     assert table["simulated"] is False
 
 

@@ -51,18 +51,20 @@ async def judged_project(
     higher_is_better: bool = True,
     kind: RubricKind = RubricKind.POINTWISE,
     silent_below: float = -np.inf,
+    blind: bool = False,
 ) -> RubricVersion:
     """Five systems, fifty prompts, three judges that are half a point too kind; not calibrated yet.
 
     ``anchors`` answers of every system have a human grade (pairs: that many pairs in all, times five).
     judge-0 gives no verdict on half of the answers whose quality is under ``silent_below`` (pairs: gap).
+    ``blind``: judges of answers score at random.
     """
     rng = np.random.default_rng(seed)
     rubric = await rubric_in(db, project_id, now, rubric_for(kind, higher_is_better=higher_is_better))
     verdicts, people = (
         _pairs(rng, anchors, silent_below)
         if kind is RubricKind.PAIRWISE
-        else _answers(rng, anchors, higher_is_better, silent_below)
+        else _answers(rng, anchors, higher_is_better, silent_below, blind)
     )
     await imported(db, project_id, rubric, verdicts, now)
     if people:
@@ -81,7 +83,7 @@ async def _here(evidence: Evidence, seed: int) -> Computed:
 
 
 def _answers(
-    rng: np.random.Generator, anchors: int, higher_is_better: bool, silent_below: float
+    rng: np.random.Generator, anchors: int, higher_is_better: bool, silent_below: float, blind: bool
 ) -> tuple[list[RecordedVerdict], list[HumanVerdict]]:
     verdicts, people = [], []
 
@@ -95,7 +97,7 @@ def _answers(
             quality = truth(system) + 0.7 * rng.normal()
             one = about(system, prompt)
             for j in range(3):
-                score = on_scale(quality + 0.5 + 0.7 * rng.normal())
+                score = on_scale((2.5 if blind else quality) + 0.5 + 0.7 * rng.normal())
                 verdict = recorded(one, score, by=f"judge-{j}")
                 verdicts.append(_silenced(verdict, rng) if j == 0 and quality < silent_below else verdict)
             if prompt in graded:

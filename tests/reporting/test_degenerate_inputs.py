@@ -325,6 +325,13 @@ def _effects_are_honest(run: Calibration) -> None:
         low, high = effect["interval"]
         assert np.isfinite([low, effect["estimate"], high]).all()
         assert low <= effect["estimate"] <= high
+    worth = report["panel"]["worth"]
+    if worth is not None and worth["correlation"] is not None:
+        low, high = worth["interval"]
+        assert -1 <= low <= worth["correlation"] <= high <= 1
+        assert 0 <= worth["width_ratio"] <= 1
+    elif worth is not None:
+        assert worth["why"]
 
 
 def _single_answers_are_honest(run: Calibration, case: Case) -> None:

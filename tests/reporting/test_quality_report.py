@@ -8,6 +8,7 @@ from app.domain.calibration import ScoreStatus
 from app.domain.problems import BadInput, NotFound
 from app.domain.rubrics import RubricKind
 from app.reporting.quality_report import Quality
+from app.stats.panel_worth import Worth
 from app.storage.rubrics import get_rubric, put_rubric
 from tests.reporting.projects import PROMPTS, SYSTEMS, calibrate, judged_project, rubric_for, truth
 from tests.reporting.projects import about as unit
@@ -46,10 +47,32 @@ async def test_where_lower_is_better_values_stay_on_the_criterions_own_scale(cal
             assert row.raw_mean < 6 - truth(system)
 
 
+async def test_a_table_says_whether_its_judges_are_worth_having(calibrated):
+    async with calibrated() as (quality, project, _db):
+        panel = (await quality.table(project.id, **ASK)).panel
+        assert panel.worth.status is Worth.USEFUL
+        assert panel.worth.n == SYSTEMS * 25
+        assert PROMPTS - 5 < panel.worth.prompts <= PROMPTS
+        assert panel.sentence.startswith("the judges are useful here")
+        wide = (await quality.table(project.id, **ASK, level=0.99)).panel
+        assert wide.worth.interval[0] < panel.worth.interval[0]
+    async with calibrated(blind=True) as (quality, project, _db):
+        table = await quality.table(project.id, **ASK)
+        assert table.panel.worth.status is Worth.USELESS
+        assert table.panel.worth.interval[0] < 0 < table.panel.worth.interval[1]
+        assert table.panel.sentence.startswith("the judges are useless here")
+        assert "change the judges" in table.panel.sentence
+        assert all(row.corrected is not None for row in table.rows)
+    async with calibrated(anchors=20, kind=RubricKind.PAIRWISE) as (quality, project, _db):
+        table = await quality.table(project.id, **ASK)
+        assert 2 * table.panel.worth.n == sum(row.n_anchors for row in table.rows)
+
+
 async def test_without_a_calibration_there_are_raw_means_and_the_reason(db, project, now):
     await judged_project(db, project.id, now)
     table = await Quality(db).table(project.id, **ASK)
     assert table.calibration_id is None
+    assert table.panel is None
     assert "calibrate" in table.warnings[0]
     for row in table.rows:
         assert row.raw_mean is not None

@@ -70,6 +70,13 @@ def test_every_bias_has_an_estimate_an_interval_an_n_and_a_sentence_or_says_what
     assert effects["severity"]["estimate"] > 0  # judge-0 is planted harsh
     assert effects["severity"]["flagged"] is True
     assert effects["severity"]["p_value"] <= effects["severity"]["p_adjusted"] < 0.05
+    worth = criterion["panel_worth"]
+    assert worth["interval"][0] < worth["estimate"] < worth["interval"][1]
+    assert worth["n"] == 200
+    assert worth["sentence"].startswith(("The judges are useful here", "The judges help little here"))
+    assert (
+        worth["sentence"].split(":")[0] in planted.get("/ui/judges/judge-0", params={"rubric": "told"}).text
+    )
     assert criterion["multiplicity"]["method"] == "benjamini-hochberg"
     assert criterion["multiplicity"]["effects"] >= 6 * 2
     assert effects["agreement"]["p_value"] is None

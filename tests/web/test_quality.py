@@ -51,6 +51,20 @@ def test_every_row_has_the_fields_of_the_contract(client):
     assert table["scale"] == [1.0, 5.0]
 
 
+def test_whether_the_judges_are_worth_having_is_told_and_shown(client):
+    table = client.get("/quality", params=ASK).json()
+    panel = table["panel"]
+    assert panel["status"] == "useful"
+    assert panel["interval"][0] < panel["correlation"] < panel["interval"][1]
+    assert panel["width_interval"][0] < panel["width_ratio"] < panel["width_interval"][1] < 1
+    assert panel["grades_saved"] == pytest.approx(panel["correlation"] ** 2)
+    assert panel["n_anchors"] == sum(row["n_anchors"] for row in table["rows"])
+    page = client.get("/ui/quality", params=ASK).text
+    assert "The judges are useful here: within rows their scores follow people" in page
+    empty = client.get("/quality", params={"rubric": "empty", "criterion": POINTWISE["criteria"][0]["name"]})
+    assert empty.json()["panel"] is None
+
+
 def test_missing_verdicts_are_told_by_row_and_by_judge_and_shown_on_the_page(client):
     table = client.get("/quality", params=ASK).json()
     silent = [row["unscored"] for row in table["rows"]]

@@ -160,6 +160,11 @@ class CriterionOut(Answered):
         description="How many independent judges a panel of three is worth.",
         examples=[{**EFFECT, "name": "n_eff", "unit": "judges", "estimate": 1.9}],
     )
+    panel_worth: EffectOut | None = Field(
+        description="Whether the panel is useful, weak or useless beside human grades alone: the correlation "
+        "of held-out calibrated scores with human grades within systems; null where nothing is calibrated.",
+        examples=[{**EFFECT, "name": "panel_worth", "unit": "correlation", "estimate": 0.62}],
+    )
     multiplicity: MultiplicityOut | None = Field(
         description="How the p-values of this criterion's report were adjusted for each other.",
         examples=[{"method": "benjamini-hochberg", "effects": 84, "flagged": 12}],
@@ -224,6 +229,7 @@ def _criterion(told: CriterionBias) -> CriterionOut:
         calibrated_at=told.calibrated_at,
         level=told.level,
         panel=shown_effect(told.panel) if told.panel else None,
+        panel_worth=shown_effect(told.panel_worth) if told.panel_worth else None,
         multiplicity=None
         if told.multiplicity is None
         else MultiplicityOut(

@@ -286,6 +286,7 @@ def _report(told: CriterionBias, shown: JudgeVersionBias, details: JudgeDetails 
         examples.setdefault(one.effect, []).append(_example(one))
     tables = [("system", "Systems", shown.systems)] if shown.systems else []
     tables += [(name, f"By {name}", rows) for name, rows in sorted(shown.strata.items()) if rows]
+    worth = None if told.panel_worth is None else effect_view(told.panel_worth, "Worth of the panel")
     panel = None if told.panel is None else effect_view(told.panel, "Independent judges in a panel of three")
     people = (
         None
@@ -312,7 +313,7 @@ def _report(told: CriterionBias, shown: JudgeVersionBias, details: JudgeDetails 
             group_table(f"groups-{name}", caption, name, [(row.name, row) for row in rows])
             for name, caption, rows in tables
         ),
-        around=tuple(one for one in (panel, people) if one is not None),
+        around=tuple(one for one in (worth, panel, people) if one is not None),
         adds=None if more is None else effect_view(more.part.effect, "Gain with it on the panel"),
         part=() if more is None else _part(more),
         diagrams=() if more is None or details is None else _diagrams(more, details),

@@ -272,6 +272,8 @@ def _facts(table: QualityTable) -> tuple[tuple[str, str], ...]:
         facts.append(("Trust in the panel", f"{number(table.power_tuning)} (0: people only, 1: in full)"))
     if table.panel_correlation is not None:
         facts.append(("Panel follows people", f"correlation {number(table.panel_correlation)}"))
+    if table.panel is not None:
+        facts.append(("Worth of the panel", sentence(table.panel.sentence)))
     return tuple(facts)
 
 
