@@ -19,7 +19,7 @@ from app.anchoring.shapes.reading import find_shape
 from app.anchoring.shapes.shape import Shape
 from app.anchoring.survey import Checked
 from app.anchoring.upload import Upload, check, human_verdicts
-from app.domain.anchors import AnchorSetOfAnotherRubric, AnchorSetVersion, HumanVerdict
+from app.domain.anchors import AnchorSetOfAnotherRubric, AnchorSetVersion, HumanVerdict, Retirement
 from app.domain.ids import show_id
 from app.domain.items import ItemConflict
 from app.domain.problems import BadInput, Conflict, NotFound, Problem, TooLarge
@@ -208,30 +208,46 @@ class Anchors:
         *,
         items: Sequence[str] = (),
         annotators: Sequence[str] = (),
+        everything: bool = False,
         reason: str,
-    ) -> AnchorSetVersion:
-        """Take items, or all that annotators gave, out of a set as its next version; what rested on the set
-        is calibrated anew.
+        dry_run: bool = False,
+    ) -> tuple[AnchorSetVersion, Retirement]:
+        """Take items, all that annotators gave, or everything out of a set as its next version; what rested
+        on the set is calibrated anew. A dry run tells what would leave.
 
         Raises
         ------
         NotFound
             If there is no such set.
         """
-        before = await self._latest(project, name)
-        if before is None:
-            raise NotFound("anchor set", name)
-        after = await anchors.retire_members(
-            self.db, project.id, name, items=items, annotators=annotators, reason=reason, now=self.now()
+        retired = await anchors.retire_members(
+            self.db,
+            project.id,
+            name,
+            items=items,
+            annotators=annotators,
+            everything=everything,
+            reason=reason,
+            dry_run=dry_run,
+            now=self.now(),
         )
-        assert after is not None  # sets are never deleted
-        if after.version > before.version:
+        if retired is None:
+            raise NotFound("anchor set", name)
+        after, what = retired
+        if what.grades and not dry_run:
             await self._reschedule(project, after)
-        return after
+        return after, what
 
     async def _reschedule(self, project: Project, changed: AnchorSetVersion) -> None:
+        """Everything of the rubric anew, and what was asked to rest on this set by name."""
         if self.schedule is None:
             return
+        for rubric, criterion, sets in await calibrations.calibrations_on(
+            self.db, project.id, changed.anchor_set
+        ):
+            await calibrations.queue_calibration(
+                self.db, project.id, rubric=rubric, criterion=criterion, anchor_sets=sets, now=self.now()
+            )
         version = await rubric_or_refuse(self.db, project, changed.rubric)
         await self.schedule(project, version, tuple(one.name for one in version.rubric.criteria))
 

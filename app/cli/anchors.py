@@ -8,7 +8,7 @@ from typing import Any
 from app.cli.calibrations import wait_for
 from app.cli.client import Service, part
 from app.cli.errors import FINDING, OK, Refused
-from app.cli.options import about, existing_file, talks
+from app.cli.options import about, existing_file, talks, whole
 from app.cli.output import Output, Table
 from app.cli.wiring import Commands, Wiring
 
@@ -16,8 +16,8 @@ _FORMATS = ("table", "label-studio", "argilla", "promptfoo", "inspect", "mt-benc
 
 
 def add(commands: Commands, wiring: Wiring) -> None:
-    """Upload and list, and a file to fill in."""
-    group = commands.add_parser("anchors", help="upload and list human grades")
+    """Upload, list, compare, export and retire, and a file to fill in."""
+    group = commands.add_parser("anchors", help="upload, list, compare and retire human grades")
     actions = group.add_subparsers(metavar="ACTION", required=True)
     uploading = actions.add_parser("upload", help="add a file of human grades to a set: all rows or none")
     uploading.add_argument("file", type=existing_file, metavar="FILE", help="CSV, JSONL, Parquet or XLSX")
@@ -41,6 +41,31 @@ def add(commands: Commands, wiring: Wiring) -> None:
     filling.add_argument("--format", choices=("csv", "jsonl", "xlsx"), default="csv", help="default: csv")
     filling.add_argument("--output", type=Path, metavar="FILE", help="where to write it (default: stdout)")
     talks(filling, _template)
+    comparing = actions.add_parser("diff", help="what changed between two versions of a set")
+    comparing.add_argument("name", metavar="NAME")
+    comparing.add_argument("--before", type=whole(1, 10**6), metavar="N", help="default: the one before")
+    comparing.add_argument("--after", type=whole(1, 10**6), metavar="N", help="default: the newest")
+    for option in ("criterion", "annotator", "item"):
+        comparing.add_argument(f"--{option}", metavar="NAME", help=f"only of this {option}")
+    comparing.add_argument("--change", choices=("changed", "removed", "added"), help="only these")
+    comparing.add_argument("--csv", type=Path, metavar="FILE", help="write them all as CSV")
+    talks(comparing, _diff)
+    exporting = actions.add_parser("export", help="a set with its texts as a file, which upload reads again")
+    exporting.add_argument("name", metavar="NAME")
+    exporting.add_argument("--version", type=whole(1, 10**6), metavar="N", help="default: the newest")
+    exporting.add_argument("--format", choices=("csv", "jsonl"), default="csv", help="default: csv")
+    exporting.add_argument("--output", type=Path, metavar="FILE", help="where to write it (default: stdout)")
+    talks(exporting, _export)
+    retiring = actions.add_parser("retire", help="take items, people or everything out of a set")
+    retiring.add_argument("name", metavar="NAME")
+    for option, metavar in (("--item", "ID"), ("--annotator", "NAME")):
+        retiring.add_argument(
+            option, action="append", default=[], metavar=metavar, help="may be given more than once"
+        )
+    retiring.add_argument("--everything", action="store_true", help="the whole set")
+    retiring.add_argument("--reason", required=True, metavar="TEXT", help="stays with the version")
+    retiring.add_argument("--dry-run", action="store_true", help="tell what would leave, and leave it")
+    talks(retiring, _retire)
     listing = actions.add_parser("list", help="the newest version of each set")
     listing.add_argument("--rubric", metavar="NAME", help="only sets of this rubric")
     talks(listing, _list)
@@ -101,6 +126,61 @@ async def _write_problems(
         f"The wrong rows are in {arguments.problems}: mend their cells, then upload the same file with "
         f"--corrections {arguments.problems}"
     )
+
+
+async def _diff(arguments: Namespace, service: Service, output: Output) -> int:
+    path = f"/anchor-sets/{part(arguments.name)}"
+    after = arguments.after or (await service.get(path))["version"]
+    before = arguments.before or max(after - 1, 1)
+    query = {name: getattr(arguments, name) for name in ("change", "criterion", "annotator", "item")}
+    found = await service.get(f"{path}/difference", before=before, after=after, **query)
+    output.document(found)
+    counts = ", ".join(f"{found[kind]:,} {kind}" for kind in ("changed", "removed", "added"))
+    output.say(f"{arguments.name}, version {before} to {after}: {counts}")
+    names = ("change", "item", "system", "criterion", "annotator", "before", "after")
+    rows = [tuple("" if one[n] is None else str(one[n]) for n in names) for one in found["grades"]]
+    if rows:
+        output.table(Table("", names, rows, frozenset({5, 6})))
+    if found["next_cursor"] is not None:
+        output.note("Only the first 1,000 are listed; --csv FILE writes all.")
+    if arguments.csv is not None:
+        query |= {"before": before, "after": after, "format": "csv"}
+        arguments.csv.write_bytes(await service.get(f"{path}/difference", **query))
+    return OK
+
+
+async def _export(arguments: Namespace, service: Service, output: Output) -> int:
+    path = f"/anchor-sets/{part(arguments.name)}/export"
+    file = await service.get(path, version=arguments.version, format=arguments.format) or b""
+    if arguments.output is None:
+        sys.stdout.buffer.write(file)
+    else:
+        arguments.output.write_bytes(file)
+    return OK
+
+
+async def _retire(arguments: Namespace, service: Service, output: Output) -> int:
+    body = {
+        "items": arguments.item,
+        "annotators": arguments.annotator,
+        "everything": arguments.everything,
+        "reason": arguments.reason,
+        "dry_run": arguments.dry_run,
+    }
+    done = await service.post(f"/anchor-sets/{part(arguments.name)}/retirements", body)
+    output.document(done)
+    counts = (
+        f"{done['retired_grades']:,} grades of {done['retired_items']:,} items by "
+        f"{done['retired_annotators']:,} people"
+    )
+    if done["dry_run"]:
+        output.say(f"{counts} would leave {done['name']}. Nothing was changed.")
+    else:
+        output.say(f"{done['name']}, version {done['version']}: {counts} left.")
+    output.note(*(f"nothing in the set is called {name}" for name in done["unknown"]))
+    if service.local and done["retired_grades"] and not done["dry_run"]:
+        await _calibrate_now(service, output, done["rubric"])
+    return OK
 
 
 async def _template(arguments: Namespace, service: Service, output: Output) -> int:

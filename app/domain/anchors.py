@@ -88,7 +88,7 @@ class AnchorSetVersion:
 
     ``items``, ``grades`` and ``annotators`` count the whole set at this version, ``added`` and
     ``removed`` what changed from its parent (a changed grade counts as both). ``sha256`` is of the
-    file it was made from.
+    file it was made from, ``content_sha256`` of its members (see `storage.anchor_content.content_hash`).
     """
 
     anchor_set: str
@@ -103,6 +103,20 @@ class AnchorSetVersion:
     added: int = 0
     removed: int = 0
     warnings: tuple[str, ...] = ()
+    content_sha256: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Retirement:
+    """What left a set, or would leave it: distinct ``items`` and people, and their ``grades``.
+
+    ``unknown`` are names that nothing in the set has.
+    """
+
+    grades: int
+    items: int
+    annotators: int
+    unknown: tuple[str, ...]
 
 
 class AnchorSetOfAnotherRubric(Exception):

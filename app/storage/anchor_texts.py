@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, and_, not_, select
 
 from app.domain.anchors import SIMULATED_PEOPLE
 from app.domain.ids import content_id, show_id
@@ -71,11 +71,14 @@ async def anchor_texts(db: Database, project_id: int, name: str) -> tuple[Anchor
 
 
 async def anchor_grades(
-    db: Database, project_id: int, name: str, *, version: int | None = None
+    db: Database, project_id: int, name: str, *, version: int | None = None, but_not: int | None = None
 ) -> tuple[AnchorGrade, ...]:
-    """Every grade of the set, at its newest version unless another is asked for; by item and annotator."""
+    """Every grade of the set, at its newest version unless another is asked for; by item and annotator.
+
+    With ``but_not`` only those that stood in the one version and not in that other.
+    """
     set_id = content_id(project_id, "anchor set", name)
-    return await db.read(lambda c: _grades(c, set_id, version))
+    return await db.read(lambda c: _grades(c, set_id, version, but_not))
 
 
 def item_name(external_id: str | None, item_id: int) -> str:
@@ -130,7 +133,9 @@ def _texts(connection: Connection, set_id: int) -> tuple[AnchorText, ...]:
     return tuple(sorted(found, key=lambda one: (one.item, one.field)))
 
 
-def _grades(connection: Connection, set_id: int, version: int | None) -> tuple[AnchorGrade, ...]:
+def _grades(
+    connection: Connection, set_id: int, version: int | None, but_not: int | None
+) -> tuple[AnchorGrade, ...]:
     h, v = human_verdicts.c, anchor_set_versions
     others = systems.alias()
     query = (
@@ -151,6 +156,8 @@ def _grades(connection: Connection, set_id: int, version: int | None) -> tuple[A
         .join(v, (v.c.anchor_set_id == h.anchor_set_id) & (v.c.version == h.added_in))
         .where(h.anchor_set_id == set_id, *members_at(version))
     )  # fmt: skip
+    if but_not is not None:
+        query = query.where(not_(and_(*members_at(but_not))))
     found = [
         AnchorGrade(
             id=row.id,

@@ -8,16 +8,18 @@ import asyncio
 import json
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
+from dataclasses import replace as changed
 from datetime import datetime
 from hashlib import sha256
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, func, insert, or_, select, update
+from sqlalchemy import Connection, bindparam, func, insert, select, update
 
-from app.domain.anchors import AnchorSetOfAnotherRubric, AnchorSetVersion, HumanVerdict
-from app.domain.ids import UnknownId, content_id, read_id
+from app.domain.anchors import AnchorSetOfAnotherRubric, AnchorSetVersion, HumanVerdict, Retirement
+from app.domain.ids import content_id, show_id
 from app.domain.rubrics import RubricVersion
 from app.storage import tables
+from app.storage.anchor_content import content_hash
 from app.storage.catalog import Catalog
 from app.storage.database import Database
 from app.storage.locks import one_at_a_time
@@ -128,30 +130,47 @@ async def retire_members(
     *,
     items: Collection[str] = (),
     annotators: Collection[str] = (),
+    everything: bool = False,
     reason: str,
+    dry_run: bool = False,
     now: datetime,
-) -> AnchorSetVersion | None:
-    """Take items (the caller's ids) and everything of annotators (names) out of a set, as its next version.
+) -> tuple[AnchorSetVersion, Retirement] | None:
+    """Take items (the caller's ids), all of annotators (names), or everything out of a set: its next version.
 
-    None if there is no such set; the version that stands if nothing in it is one of them.
+    None if there is no such set; the version that stands if nothing in it is one of them, or in a dry run.
     """
     set_id = content_id(project_id, "anchor set", name)
-    about = {"retire": {"items": sorted(items), "annotators": sorted(annotators)}, "reason": reason}
-    at = to_ms(now)
+    wanted = {"items": sorted(items), "annotators": sorted(annotators), "everything": everything}
+    about = {"retire": wanted, "reason": reason}
+    at, these, people = to_ms(now), frozenset(items), frozenset(annotators)
 
-    def retire(connection: Connection) -> AnchorSetVersion | None:
+    def retire(connection: Connection) -> tuple[AnchorSetVersion, Retirement] | None:
         one_at_a_time(connection, set_id)
         latest = _latest(connection, set_id)
-        gone = [] if latest is None else _retired(connection, project_id, set_id, items, annotators)
-        if latest is None or not gone:
-            return latest
+        if latest is None:
+            return None
+        standing = _standing(connection, project_id, set_id)
+        rows = [row for row in standing if everything or _is_one(row, these, people)]
+        names = {name for row in standing for name in (row.item, row.item_id_shown)}
+        known = names | {row.annotator for row in standing}
+        what = Retirement(
+            grades=len(rows),
+            items=len({row.item_id for row in rows}),
+            annotators=len({row.annotator for row in rows}),
+            unknown=tuple(sorted({*items, *annotators} - known)),
+        )
+        if not rows or dry_run:
+            return latest, what
+        gone = [row.id for row in rows]
         version = latest.version + 1
         _remove(connection, gone, version)
         digest = sha256(json.dumps([name, version, about], sort_keys=True).encode()).hexdigest()
         made_from = {"sha256": digest, "replace": False, "warnings": json.dumps([f"Retired: {reason}"])}
         change = {"added": 0, "removed": len(gone), "created_at": at}
         _make_version(connection, project_id, set_id, version, made_from | change)
-        return _latest(connection, set_id)
+        made = _latest(connection, set_id)
+        assert made is not None  # it was just inserted
+        return made, what
 
     return await db.write(retire)
 
@@ -183,12 +202,23 @@ async def list_anchor_sets(
 
 async def anchor_set_versions(db: Database, project_id: int, name: str) -> tuple[AnchorSetVersion, ...]:
     """Every version of an anchor set, newest first; empty if there is no such set."""
+    set_id = content_id(project_id, "anchor set", name)
     query = (
         _versions()
-        .where(tables.anchor_sets.c.id == content_id(project_id, "anchor set", name))
+        .where(tables.anchor_sets.c.id == set_id)
         .order_by(tables.anchor_set_versions.c.version.desc())
     )
-    return await db.read(lambda c: tuple(map(_version, c.execute(query))))
+
+    def read(connection: Connection) -> tuple[AnchorSetVersion, ...]:
+        found = map(_version, connection.execute(query).all())
+        return tuple(
+            one
+            if one.content_sha256  # versions made before it was kept still have all their members
+            else changed(one, content_sha256=content_hash(connection, set_id, one.version))
+            for one in found
+        )
+
+    return await db.read(read)
 
 
 def _members(catalog: Catalog, rubric: RubricVersion, verdicts: Sequence[HumanVerdict]) -> dict[int, _Member]:
@@ -236,28 +266,34 @@ def _changes(
     return gone, [member for unit, member in members.items() if unit not in unchanged]
 
 
-def _retired(
-    connection: Connection, project_id: int, set_id: int, names: Collection[str], people: Collection[str]
-) -> list[int]:
-    """Ids of the rows in a set of items (by the caller's ids or ours) or annotators so named."""
+@dataclass(frozen=True, slots=True)
+class _Standing:
+    """A member of a set now, by the names it can be called by."""
+
+    id: int
+    item_id: int
+    item: str
+    item_id_shown: str
+    annotator: str
+
+
+def _standing(connection: Connection, project_id: int, set_id: int) -> list[_Standing]:
     h, i, a = tables.human_verdicts.c, tables.items.c, tables.annotators.c
-    wanted = {name: _read_item(name) for name in names}
-    some = select(i.id).where(
-        i.project_id == project_id,
-        or_(i.external_id.in_(list(wanted)), i.id.in_([key for key in wanted.values() if key is not None])),
+    rows = connection.execute(
+        select(h.id, h.item_id, i.external_id, a.name)
+        .join_from(tables.human_verdicts, tables.items, i.id == h.item_id)
+        .join(tables.annotators, a.id == h.annotator_id)
+        .where(h.anchor_set_id == set_id, h.removed_in.is_(None), h.project_id == project_id)
     )
-    whose = select(a.id).where(a.project_id == project_id, a.name.in_(list(people)))
-    rows = select(h.id).where(
-        h.anchor_set_id == set_id, h.removed_in.is_(None), or_(h.item_id.in_(some), h.annotator_id.in_(whose))
-    )
-    return list(connection.execute(rows).scalars())
+    return [
+        _Standing(row.id, row.item_id, row.external_id or shown, shown, row.name)
+        for row in rows
+        for shown in (show_id("item", row.item_id),)
+    ]
 
 
-def _read_item(name: str) -> int | None:
-    try:
-        return read_id("item", name)
-    except UnknownId:
-        return None
+def _is_one(row: _Standing, items: Collection[str], annotators: Collection[str]) -> bool:
+    return row.item in items or row.item_id_shown in items or row.annotator in annotators
 
 
 def _remove(connection: Connection, ids: Iterable[int], version: int) -> None:
@@ -289,7 +325,8 @@ def _make_version(
     ).one()
     key = {"id": content_id(set_id, version), "project_id": project_id, "anchor_set_id": set_id}
     order = {"version": version, "parent": version - 1 or None}
-    row = key | order | columns | dict(counts._mapping)
+    content = {"content_sha256": content_hash(connection, set_id, None)}
+    row = key | order | columns | dict(counts._mapping) | content
     connection.execute(insert(tables.anchor_set_versions).values(row))
     connection.execute(update(sets).where(sets.c.id == set_id).values(latest_version=version))
 
@@ -336,4 +373,5 @@ def _version(row: Any) -> AnchorSetVersion:
         added=row.added,
         removed=row.removed,
         warnings=tuple(json.loads(row.warnings)),
+        content_sha256=row.content_sha256,
     )

@@ -70,6 +70,25 @@ async def queue_calibration(
     return await db.write(queue)
 
 
+async def calibrations_on(
+    db: Database, project_id: int, anchor_set: str
+) -> tuple[tuple[str, str, tuple[str, ...]], ...]:
+    """(rubric, criterion, anchor sets) of runs that were asked to rest on sets by name, this one too."""
+    runs = calibrations.c
+    query = (
+        select(rubrics.c.name, runs.criterion, runs.anchor_sets)
+        .join_from(calibrations, rubrics)
+        .where(runs.project_id == project_id, runs.anchor_sets.is_not(None))
+        .distinct()
+    )
+
+    def read(connection: Connection) -> tuple[tuple[str, str, tuple[str, ...]], ...]:
+        found = [(*row[:2], tuple(json.loads(row.anchor_sets))) for row in connection.execute(query)]
+        return tuple(sorted(one for one in found if anchor_set in one[2]))
+
+    return await db.read(read)
+
+
 async def claim_calibration(db: Database, *, now: datetime) -> CalibrationRun | None:
     """The run that has waited longest, now ours to do; None if none waits. Only one process gets it."""
     runs = calibrations.c

@@ -9,6 +9,7 @@ from starlette.middleware import Middleware
 
 from app.access.idempotency import Answers
 from app.web.api import (
+    anchor_sets,
     anchors,
     annotation,
     audits,
@@ -45,6 +46,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     limits.router,
     rubrics.router,
     anchors.router,
+    anchor_sets.router,
     annotation.router,
     audits.router,
     verdicts.router,

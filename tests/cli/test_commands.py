@@ -68,6 +68,24 @@ def test_a_template_is_written_or_printed(url, tmp_path):
     assert file.read_bytes().startswith(b"PK")
 
 
+def test_a_set_is_compared_exported_and_retired(url, tmp_path):
+    rows = graded_by_people(2)
+    file, exported = write_csv(tmp_path / "a.csv", rows), tmp_path / "e.csv"
+    about = ("--rubric", "help", "--set", "kept")
+    assert venire("anchors", "upload", file, *about, url=url).returncode == 0
+    person = rows[0]["annotator"]
+    gone = venire("anchors", "retire", "kept", "--annotator", person, "--reason", "left us", url=url)
+    assert (gone.returncode, "left." in gone.stdout) == (0, True)
+    compared = venire("anchors", "diff", "kept", "--csv", tmp_path / "d.csv", "--json", url=url)
+    removed = said(compared)["removed"]
+    assert removed > 0
+    assert len((tmp_path / "d.csv").read_text().splitlines()) == removed + 1
+    venire("anchors", "export", "kept", "--version", "1", "--output", exported, url=url)
+    assert len(exported.read_text().splitlines()) == len(rows) + 1
+    look = venire("anchors", "retire", "kept", "--everything", "--dry-run", "--reason", "x", url=url)
+    assert "would leave kept" in look.stdout
+
+
 def test_a_dry_run_stores_nothing(url, tmp_path):
     file = write_csv(tmp_path / "a.csv", graded_by_people(2))
     done = venire("anchors", "upload", file, "--rubric", "help", "--set", "dry", "--dry-run", url=url)

@@ -8,6 +8,7 @@ from pyarrow import parquet as pq
 
 from tests.anchoring import shapes
 from tests.anchoring.files import EXAMPLES, csv_file, grade, gzipped, jsonl_file, preference
+from tests.waiting import until
 
 PROBLEM = "application/problem+json"
 
@@ -254,7 +255,7 @@ def test_versions_are_compared_and_people_and_items_retired(post, client):
     second = client.get("/anchor-sets/renewed/difference?before=2&after=3").json()
     assert (second["added"], second["removed"], second["changed"]) == (0, 6, 0)
     again = client.post("/anchor-sets/renewed/retirements", json=body).json()
-    assert again["version"] == 3
+    assert (again["version"], again["retired_grades"], again["unknown"]) == (3, 0, ["ann-2", "q3"])
     assert client.get("/anchor-sets/renewed/difference?before=1&after=9").status_code == 404
     assert client.post("/anchor-sets/nowhere/retirements", json=body).status_code == 404
 
@@ -359,3 +360,111 @@ def test_labels_by_models_and_files_of_another_tool_are_refused(post):
     assert "it looks like: Argilla records" in body["detail"]
     assert post(csv_file(rows()), 422, anchor_set="other", format="inspect")["detail"]
     assert post(csv_file(rows()), 422, format="fax")["errors"][0]["path"] == "body.format"
+
+
+def test_versions_have_a_hash_of_their_content_whatever_made_them(post, client):
+    post(csv_file(rows()), anchor_set="hashed-a")
+    post(jsonl_file(reversed(rows())), anchor_set="hashed-b")
+    changed = rows()
+    changed[0]["score"] = 5
+    post(csv_file(changed), anchor_set="hashed-b")
+    post(csv_file(rows()), anchor_set="hashed-b")
+    first, second = [client.get(f"/anchor-sets/hashed-{name}").json() for name in "ab"]
+    hashes = [one["content_sha256"] for one in reversed(second["versions"])]
+    assert hashes[0] == first["content_sha256"]
+    assert len(set(hashes)) == 2
+    assert [one["parent"] for one in reversed(second["versions"])] == [None, 1, 2]
+
+
+def test_changes_are_filtered_paged_and_downloaded(post, client):
+    post(csv_file(rows()), anchor_set="paged")
+    changed = rows()
+    for row in changed[:3]:
+        row["score"] = 5 if row["score"] != 5 else 1
+    more = [grade(item_id="q9", annotator="ann-0", criterion="helpfulness")]
+    post(csv_file([*changed[:8], *more]), anchor_set="paged", replace="true")
+    about = {"before": 1, "after": 2}
+    path = "/anchor-sets/paged/difference"
+    whole = client.get(path, params=about).json()
+    assert (whole["changed"], whole["removed"], whole["added"]) == (3, 4, 1)
+    assert [one["change"] for one in whole["grades"]] == ["changed"] * 3 + ["removed"] * 4 + ["added"]
+    assert whole["before_sha256"] != whole["after_sha256"]
+    first = client.get(path, params={**about, "limit": 5}).json()
+    rest = client.get(path, params={**about, "limit": 5, "cursor": first["next_cursor"]}).json()
+    assert first["grades"] + rest["grades"] == whole["grades"]
+    assert rest["next_cursor"] is None
+    for only, count in (
+        ({"change": "removed"}, 4), ({"annotator": "ann-2"}, 4), ({"item": "q9"}, 1), ({"criterion": "x"}, 0),
+    ):  # fmt: skip
+        found = client.get(path, params=about | only).json()
+        assert (len(found["grades"]), found["removed"]) == (count, 4)
+    text = client.get(path, params={**about, "format": "csv", "change": "added"}).text.splitlines()
+    assert text[0].startswith("change,item,system")
+    assert len(text) == 2
+    assert client.get(path, params={**about, "cursor": "nonsense"}).status_code == 422
+    assert client.get(path, params={**about, "change": "else"}).status_code == 422
+    page = client.get("/ui/anchor-sets/-/difference", params={"set": "paged", **about}).text
+    assert "Changes 1 to 8 of 8" in page
+    about |= {"set": "paged", "format": "json"}
+    assert len(client.get("/ui/anchor-sets/-/difference", params=about).json()) == 8
+
+
+def test_a_set_is_exported_as_a_file_that_is_read_again(post, client):
+    texts = [{**row, "prompt": f"What of {row['item_id']}?", "answer": "=That."} for row in rows()]
+    post(csv_file([{**one, "item_id": f"x-{one['item_id']}"} for one in texts]), anchor_set="exported")
+    pairs = [preference(item_id=f"q{k}", verdict=word) for k, word in enumerate(("A", "B", "tie"))]
+    post(csv_file(pairs), rubric="pair", anchor_set="exported pairs")
+    for name, rubric in (("exported", "point"), ("exported pairs", "pair")):
+        hashes = set()
+        for kind in ("csv", "jsonl"):
+            answer = client.get(f"/anchor-sets/{name}/export", params={"format": kind})
+            again = post(answer.content, rubric=rubric, anchor_set=f"{name} again {kind}")
+            assert again["grades"] == client.get(f"/anchor-sets/{name}").json()["grades"]
+            hashes.add(client.get(f"/anchor-sets/{name} again {kind}").json()["content_sha256"])
+        assert len(hashes | {client.get(f"/anchor-sets/{name}").json()["content_sha256"]}) == 1, name
+    assert client.get("/anchor-sets/exported/export", params={"version": 9}).status_code == 404
+    assert client.get("/anchor-sets/nowhere/export").status_code == 404
+
+
+def test_a_whole_set_is_retired_after_a_look_and_may_be_filled_again(post, client):
+    post(csv_file(rows()), anchor_set="whole")
+    body = {"everything": True, "reason": "leaked", "dry_run": True}
+    look = client.post("/anchor-sets/whole/retirements", json=body).json()
+    assert (look["version"], look["retired_grades"], look["retired_items"]) == (1, 12, 4)
+    gone = client.post("/anchor-sets/whole/retirements", json=body | {"dry_run": False}).json()
+    assert (gone["version"], gone["grades"], gone["warnings"]) == (2, 0, ["Retired: leaked"])
+    assert "This set is retired" in client.get("/ui/anchor-sets/whole").text
+    assert post(csv_file(rows()[:4]), anchor_set="whole")["version"] == 3
+
+
+async def test_what_was_asked_to_rest_on_a_set_by_name_is_calibrated_anew_when_it_changes(post, client):
+    post(csv_file(rows()), anchor_set="rested")
+    asked = {"rubric": "point", "criterion": "helpfulness", "anchor_sets": ["rested"]}
+    assert client.post("/calibrations", json=asked).status_code in (200, 202)
+
+    def runs() -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = client.get("/calibrations", params={"limit": 200}).json()["items"]
+        return found
+
+    def idle() -> bool:
+        return all(run["status"] not in ("queued", "running") for run in runs())
+
+    await until(idle)
+    before = len(runs())
+    client.post("/anchor-sets/rested/retirements", json={"annotators": ["ann-2"], "reason": "left us"})
+    assert len(runs()) == before + 2  # on all sets, and on this one by name
+
+
+def test_the_page_to_retire_tells_first_and_then_does(post, client):
+    post(csv_file(rows()), anchor_set="by page")
+    path = "/ui/anchor-sets/-/retire?set=by page"
+    assert "ann-1" in client.get(path).text
+    form = {"items": "q1\nq-none", "annotator": "ann-2", "reason": "old", "action": "check"}
+    told = client.post(path, data=form).text
+    assert "6 grades of 4 items by 3 people would leave the set." in told
+    assert "Nothing in the set is called q-none." in told
+    assert client.post(path, data={"action": "retire", "reason": "x"}).status_code == 422
+    assert "Say why" in client.post(path, data={"everything": "true", "action": "retire"}).text
+    done = client.post(path, data=form | {"action": "retire"})
+    assert done.status_code == 303
+    assert client.get("/anchor-sets/by page").json()["grades"] == 6

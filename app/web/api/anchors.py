@@ -5,22 +5,19 @@ import json
 from datetime import datetime
 from typing import Annotated, Any
 
-from fastapi import APIRouter, File, Form, Path, Query, Response, UploadFile
+from fastapi import APIRouter, File, Form, Path, Response, UploadFile
 from pydantic import Field
 
 from app.access.keys import Caller
-from app.anchoring.anchor_sets import AnchorGrade, difference
 from app.anchoring.corrections import Corrections, read_corrections
 from app.anchoring.ingest import AnchorUpload
 from app.anchoring.shapes.shape import Shape
-from app.domain.anchors import AnchorSetVersion
 from app.domain.ids import read_id, show_id
 from app.domain.projects import Scope
 from app.web.callers import needs
 from app.web.downloads import csv_download
 from app.web.errors import documented
-from app.web.fields import Answered, Body, Name, Text
-from app.web.paging import Page, Paging
+from app.web.fields import Answered, Name
 from app.web.queries import StrictRoute
 from app.web.services import Served
 
@@ -135,47 +132,6 @@ class AnchorsAccepted(Answered):
             rows=checked.rows,
             warnings=list(checked.warnings),
         )
-
-
-class AnchorSetOut(Answered):
-    """An anchor set at one version, which never changes."""
-
-    name: str = Field(description="Name of the set.", examples=["helpfulness-2026"])
-    rubric: str = Field(description="Name of the rubric it belongs to.", examples=["helpfulness"])
-    version: int = Field(description="Counts the changes, from 1.", examples=[2])
-    parent: int | None = Field(description="The version it was made from.", examples=[1])
-    items: int = Field(description="Items with human grades.", examples=[120])
-    grades: int = Field(description="Human grades.", examples=[360])
-    annotators: int = Field(description="People who gave them.", examples=[3])
-    added: int = Field(description="Grades added or changed since the parent.", examples=[40])
-    removed: int = Field(description="Grades changed or taken out since the parent.", examples=[0])
-    sha256: str = Field(description="Hash of the upload that made it.", examples=[_SHA])
-    created_at: datetime = Field(description="When it was made.", examples=["2026-11-22T10:00:00Z"])
-    warnings: list[str] = Field(description="What the upload was warned of.", examples=[[]])
-
-    @staticmethod
-    def of(version: AnchorSetVersion) -> "AnchorSetOut":
-        """The version as it is shown."""
-        return AnchorSetOut(
-            name=version.anchor_set,
-            rubric=version.rubric,
-            version=version.version,
-            parent=version.parent,
-            items=version.items,
-            grades=version.grades,
-            annotators=version.annotators,
-            added=version.added,
-            removed=version.removed,
-            sha256=version.sha256,
-            created_at=version.created_at,
-            warnings=list(version.warnings),
-        )
-
-
-class AnchorSetHistory(AnchorSetOut):
-    """An anchor set at its newest version, with all its versions."""
-
-    versions: list[AnchorSetOut] = Field(description="Every version, newest first.", examples=[[]])
 
 
 @router.post(
@@ -324,121 +280,3 @@ async def delete_mapping(
 ) -> None:
     """The next file with these columns is guessed at anew."""
     await services.anchors.forget_mapping(caller.project, read_id("map", mapping_id))
-
-
-@router.get("/anchor-sets", summary="The newest version of each anchor set", responses=documented(422))
-async def list_anchor_sets(
-    caller: Reader,
-    services: Served,
-    paging: Paging,
-    rubric: Annotated[
-        str | None, Query(max_length=200, description="Only sets of this rubric.", examples=["helpfulness"])
-    ] = None,
-) -> Page[AnchorSetOut]:
-    """By name."""
-    page = await services.anchors.list(
-        caller.project, rubric=rubric, limit=paging.limit, cursor=paging.cursor
-    )
-    return Page(items=[AnchorSetOut.of(version) for version in page.items], next_cursor=page.next_cursor)
-
-
-@router.get("/anchor-sets/{name}", summary="An anchor set and its versions", responses=documented(404, 422))
-async def get_anchor_set(
-    name: SetName,
-    caller: Reader,
-    services: Served,
-) -> AnchorSetHistory:
-    """Versions never change: what a calibration rests on can be found again."""
-    versions = [AnchorSetOut.of(version) for version in await services.anchors.versions(caller.project, name)]
-    return AnchorSetHistory(**versions[0].model_dump(), versions=versions)
-
-
-class RetireIn(Body):
-    """What leaves a set."""
-
-    items: list[Name] = Field(
-        default_factory=list, max_length=10_000, description="Items, by your ids.", examples=[["q-17"]]
-    )
-    annotators: list[Name] = Field(
-        default_factory=list,
-        max_length=1_000,
-        description="People, by name: everything they gave leaves.",
-        examples=[["ann"]],
-    )
-    reason: Text = Field(min_length=1, max_length=2_000, description="Why.", examples=["seen in training"])
-
-
-@router.post(
-    "/anchor-sets/{name}/retirements",
-    summary="Take items or annotators out of a set",
-    responses=documented(400, 404, 413, 415, 422),
-)
-async def post_retirement(name: SetName, body: RetireIn, caller: Uploader, services: Served) -> AnchorSetOut:
-    """Makes the next version without them, and asks for new calibrations of what rested on the set.
-
-    Earlier versions stay. Answers the version that stands; where nothing is to leave, the one before.
-    """
-    after = await services.anchors.retire(
-        caller.project, name, items=body.items, annotators=body.annotators, reason=body.reason
-    )
-    return AnchorSetOut.of(after)
-
-
-class GradeChange(Answered):
-    """One person's grade in two versions of a set."""
-
-    item: str = Field(description="The item.", examples=["q-17"])
-    system: str = Field(description="What wrote the answer; of a pair the first.", examples=["bot-v7"])
-    other_system: str | None = Field(description="Of a pair the second.", examples=[None])
-    criterion: str = Field(description="The criterion.", examples=["helpfulness"])
-    annotator: str = Field(description="Who gave it.", examples=["ann"])
-    before: float | None = Field(description="The grade in the earlier version; null: none.", examples=[4])
-    after: float | None = Field(description="The grade in the later version; null: none.", examples=[3])
-
-
-class SetDifference(Answered):
-    """What differs between two versions of a set."""
-
-    added: int = Field(description="Grades that only the later version has.", examples=[12])
-    removed: int = Field(description="Grades that only the earlier version has.", examples=[3])
-    changed: int = Field(description="Grades of both that say something else.", examples=[1])
-    grades: list[GradeChange] = Field(
-        description="The first 1,000: changed, then removed, then added.", examples=[[]]
-    )
-
-
-@router.get(
-    "/anchor-sets/{name}/difference",
-    summary="What differs between two versions",
-    responses=documented(404, 422),
-)
-async def get_difference(
-    name: SetName,
-    caller: Reader,
-    services: Served,
-    before: Annotated[int, Query(ge=1, le=10**6, description="The earlier version.", examples=[1])],
-    after: Annotated[int, Query(ge=1, le=10**6, description="The later version.", examples=[2])],
-) -> SetDifference:
-    """Added, removed and changed grades."""
-    found = await difference(services.anchors, caller.project, name, before, after)
-    rows = [_change(new, old.value, new.value) for old, new in found.changed]
-    rows += [_change(one, one.value, None) for one in found.removed]
-    rows += [_change(one, None, one.value) for one in found.added]
-    return SetDifference(
-        added=len(found.added),
-        removed=len(found.removed),
-        changed=len(found.changed),
-        grades=rows[:1_000],
-    )
-
-
-def _change(grade: AnchorGrade, before: float | None, after: float | None) -> GradeChange:
-    return GradeChange(
-        item=grade.item,
-        system=grade.system,
-        other_system=grade.other_system,
-        criterion=grade.criterion,
-        annotator=grade.annotator,
-        before=before,
-        after=after,
-    )

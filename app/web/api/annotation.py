@@ -14,7 +14,7 @@ from app.annotating.queues import NamedItem
 from app.domain.annotation import SKIP_REASONS, Invitation, Queue
 from app.domain.ids import read_id, show_id
 from app.domain.projects import Scope
-from app.web.api.anchors import AnchorSetOut
+from app.web.api.anchor_sets import AnchorSetOut
 from app.web.callers import needs
 from app.web.errors import documented
 from app.web.fields import Answered, Body, Name, Text

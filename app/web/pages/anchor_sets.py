@@ -13,7 +13,7 @@ from app.domain.anchors import SIMULATED_PEOPLE, AnchorSetVersion
 from app.domain.projects import Scope
 from app.web.callers import needs
 from app.web.pages.addresses import url
-from app.web.pages.page import may, show
+from app.web.pages.page import Link, may, show
 from app.web.pages.words import NONE, count, counted, moment, number, percent, sentence
 from app.web.services import Served
 
@@ -61,6 +61,8 @@ class VersionLine:
     added: str
     removed: str
     sha256: str
+    content: str
+    compare_href: str | None
     warnings: tuple[str, ...]
 
 
@@ -92,6 +94,8 @@ class SetPage:
     versions: tuple[VersionLine, ...]
     may_upload: bool
     upload_href: str
+    retire_href: str
+    exports: tuple[Link, ...]
     calibrations_href: str
 
 
@@ -145,6 +149,7 @@ def _line(one: AnchorSetVersion) -> SetLine:
 _STORED = {
     "yes": "The file is stored as the newest version of this set, and a calibration is scheduled.",
     "same": "Nothing changed: this file was uploaded before.",
+    "retired": "They left the set as its newest version, and what rested on it is calibrated anew.",
 }
 
 
@@ -186,6 +191,11 @@ def _page(name: str, found: AnchorSet, stored: str | None, may_upload: bool) -> 
         versions=tuple(map(_version, found.versions)),
         may_upload=may_upload,
         upload_href=url("anchor-sets", "upload", rubric=newest.rubric, anchor_set=name),
+        retire_href=url("anchor-sets", "-", "retire", set=name),
+        exports=tuple(
+            Link(kind.upper(), url("anchor-sets", "-", "export", set=name, format=kind))
+            for kind in ("csv", "jsonl")
+        ),
         calibrations_href=url("calibrations", rubric=newest.rubric),
     )
 
@@ -196,6 +206,8 @@ def _share(part: int, whole: int) -> str:
 
 def _notes(found: AnchorSet) -> tuple[str, ...]:
     makeup, notes = found.makeup, []
+    if not found.versions[0].grades:
+        notes.append("This set is retired: it holds no grades, and no calibration rests on it.")
     if any(one.type == SIMULATED_PEOPLE for one in makeup.annotators):
         notes.append("Simulated people gave grades in this set: nothing that rests on it is a measurement.")
     if makeup.units and makeup.double < 20:
@@ -228,5 +240,9 @@ def _version(one: AnchorSetVersion) -> VersionLine:
         added=number(one.added, 0, sign=True),
         removed=number(-one.removed, 0, sign=True),
         sha256=one.sha256[:12],
+        content=(one.content_sha256 or "")[:12],
+        compare_href=None
+        if one.parent is None
+        else url("anchor-sets", "-", "difference", set=one.anchor_set, before=one.parent, after=one.version),
         warnings=tuple(map(sentence, one.warnings)),
     )
