@@ -1,5 +1,6 @@
 import io
 import json
+import time
 from typing import Any
 
 import pyarrow as pa
@@ -8,7 +9,6 @@ from pyarrow import parquet as pq
 
 from tests.anchoring import shapes
 from tests.anchoring.files import EXAMPLES, csv_file, grade, gzipped, jsonl_file, preference
-from tests.waiting import until
 
 PROBLEM = "application/problem+json"
 
@@ -437,7 +437,7 @@ def test_a_whole_set_is_retired_after_a_look_and_may_be_filled_again(post, clien
     assert post(csv_file(rows()[:4]), anchor_set="whole")["version"] == 3
 
 
-async def test_what_was_asked_to_rest_on_a_set_by_name_is_calibrated_anew_when_it_changes(post, client):
+def test_what_was_asked_to_rest_on_a_set_by_name_is_calibrated_anew_when_it_changes(post, client):
     post(csv_file(rows()), anchor_set="rested")
     asked = {"rubric": "point", "criterion": "helpfulness", "anchor_sets": ["rested"]}
     assert client.post("/calibrations", json=asked).status_code in (200, 202)
@@ -449,7 +449,9 @@ async def test_what_was_asked_to_rest_on_a_set_by_name_is_calibrated_anew_when_i
     def idle() -> bool:
         return all(run["status"] not in ("queued", "running") for run in runs())
 
-    await until(idle)
+    give_up = time.monotonic() + 60
+    while not idle() and time.monotonic() < give_up:
+        time.sleep(0.05)
     before = len(runs())
     client.post("/anchor-sets/rested/retirements", json={"annotators": ["ann-2"], "reason": "left us"})
     assert len(runs()) == before + 2  # on all sets, and on this one by name
