@@ -35,6 +35,7 @@ from app.annotating.desk import Desk
 from app.annotating.people import People
 from app.annotating.publish import Publishing
 from app.annotating.queues import Queues
+from app.annotating.rotation import Rotations
 from app.auditing.asked import Means
 from app.auditing.audits import Audits, Retire
 from app.batches.allowances import Allowances
@@ -141,6 +142,7 @@ def build_services(settings: Settings, roster: Roster) -> tuple[Services, Callba
     schedule = _and_wake(queue_calibrations(database), calibrating)
     likeness = open_embeddings(settings.embeddings, settings.embeddings_model, settings.embeddings_key)
     anchors = Anchors(database, schedule=schedule, simulated_people=roster.simulated)
+    queues = Queues(database, quality, seed=lambda: secrets.randbits(53))
     services = Services(
         database=database,
         roster=roster,
@@ -155,7 +157,8 @@ def build_services(settings: Settings, roster: Roster) -> tuple[Services, Callba
         audits=Audits(
             Means(database, roster, read_documents, likeness), background.start, schedule, _retire(anchors)
         ),
-        queues=Queues(database, quality, seed=lambda: secrets.randbits(53)),
+        queues=queues,
+        rotations=Rotations(database, anchors, queues, quality),
         desk=Desk(database),
         people=People(database, keys),
         publishing=Publishing(database, schedule),

@@ -98,15 +98,15 @@ class Drafts:
         return self._file(draft.token).open("rb")
 
     def read_as(self, draft: Draft, *, shape: str, mapping: str, remembered: bool) -> Draft:
-        """Keep another shape for the same file, with its mapping; corrections were of other rows."""
-        changed = replace(draft, shape=shape, mapping=mapping, remembered=remembered, corrected=0)
+        """Keep another shape or a mapping found anew; corrections of another shape were of other rows."""
+        corrected = draft.corrected if shape == draft.shape else 0
+        changed = replace(draft, shape=shape, mapping=mapping, remembered=remembered, corrected=corrected)
         self._write(changed)
         return changed
 
     def change(self, draft: Draft, *, mapping: str) -> Draft:
         """Keep another mapping for the same file."""
-        same = draft.remembered and mapping == draft.mapping
-        changed = replace(draft, mapping=mapping, remembered=same)
+        changed = replace(draft, mapping=mapping)
         self._write(changed)
         return changed
 

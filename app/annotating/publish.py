@@ -21,6 +21,8 @@ from app.domain.problems import BadInput, Conflict, Problem
 from app.domain.projects import Project
 from app.domain.rubrics import RubricKind
 from app.storage import anchors, annotation_queues, annotations
+from app.storage.anchor_rotations import retired_since
+from app.storage.anchor_texts import item_name
 from app.storage.database import Database
 from app.storage.item_texts import Texts, load_texts
 
@@ -50,20 +52,28 @@ class Publishing:
         """Every submitted grade of the queue, as the next version of its anchor set.
 
         Twice changes nothing. Chances are those of the whole queue as it stands, so all of its grades are
-        brought in each time. A grade that settled a disagreement is one more grade of its item, marked as
-        not blind.
+        brought in each time; but items that a rotation took out of the set since the queue was made stay
+        out. A grade that settled a disagreement is one more grade of its item, marked as not blind.
 
         Raises
         ------
         BadInput
-            If nobody has submitted anything.
+            If nobody has submitted anything, or all of it was rotated out.
         """
+        gone = await retired_since(self.db, project.id, queue.anchor_set, queue.created_at)
         items = await annotation_queues.queue_items(self.db, queue)
         said = [one for one in await annotations.annotations_of(self.db, queue) if one.state is State.DONE]
         if not said:
             problem = Problem("no grade has been submitted in this queue yet", path="queue", value=queue.name)
             raise BadInput("there is nothing to publish", [problem])
         texts = await load_texts(self.db, [key for one in items for key in one.answer_ids])
+        out = {
+            one.id for one in items if item_name(texts.items[one.item_id].external_id, one.item_id) in gone
+        }
+        said = [one for one in said if one.queue_item_id not in out]
+        if not said:
+            problem = Problem("all that was graded has been rotated out of the set since", path="queue")
+            raise BadInput("there is nothing to publish", [problem])
         verdicts = tuple(human_verdicts(queue, items, said, texts))
         before = next(iter(await anchors.anchor_set_versions(self.db, project.id, queue.anchor_set)), None)
         try:

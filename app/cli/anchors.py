@@ -8,10 +8,17 @@ from typing import Any
 from app.cli.calibrations import wait_for
 from app.cli.client import Service, part
 from app.cli.errors import FINDING, OK, Refused
-from app.cli.options import about, existing_file, talks, whole
+from app.cli.options import about, between, existing_file, talks, whole
 from app.cli.output import Output, Table
 from app.cli.wiring import Commands, Wiring
 
+_POLICY = {
+    "every-days": (0.01, 1e6, "days between rotations"),
+    "share": (0.001, 0.5, "share of the items that is replaced"),
+    "overlap": (0.5, 1, "least share that stays, to link by"),
+    "half-life-days": (0.01, 1e6, "days in which an anchor loses half of its freshness"),
+    "half-life-exposures": (0.01, 1e6, "exposures in which it loses half of its freshness"),
+}
 _FORMATS = ("table", "label-studio", "argilla", "promptfoo", "inspect", "mt-bench")
 
 
@@ -56,6 +63,18 @@ def add(commands: Commands, wiring: Wiring) -> None:
     exporting.add_argument("--format", choices=("csv", "jsonl"), default="csv", help="default: csv")
     exporting.add_argument("--output", type=Path, metavar="FILE", help="where to write it (default: stdout)")
     talks(exporting, _export)
+    planning = actions.add_parser("rotation-plan", help="what to retire and what to grade next")
+    rotating = actions.add_parser("rotate", help="do it: draw new answers into a queue, retire the worn")
+    for parser, talk in ((planning, _plan), (rotating, _rotate)):
+        parser.add_argument("name", metavar="NAME")
+        for option, (low, high, help_) in _POLICY.items():
+            parser.add_argument(f"--{option}", type=between(low, high), metavar="X", help=help_)
+        talks(parser, talk)
+    rotating.add_argument("--no-draw", action="store_true", help="new grades come in as a file")
+    reporting = actions.add_parser("rotations", help="rotations of a set, or what one of them did")
+    reporting.add_argument("name", metavar="NAME")
+    reporting.add_argument("id", nargs="?", metavar="ID", help="tell how much of the change is new anchors")
+    talks(reporting, _rotations)
     retiring = actions.add_parser("retire", help="take items, people or everything out of a set")
     retiring.add_argument("name", metavar="NAME")
     for option, metavar in (("--item", "ID"), ("--annotator", "NAME")):
@@ -180,6 +199,56 @@ async def _retire(arguments: Namespace, service: Service, output: Output) -> int
     output.note(*(f"nothing in the set is called {name}" for name in done["unknown"]))
     if service.local and done["retired_grades"] and not done["dry_run"]:
         await _calibrate_now(service, output, done["rubric"])
+    return OK
+
+
+def _policy(arguments: Namespace) -> dict[str, float]:
+    """What was said of the policy."""
+    said = {option.replace("-", "_"): getattr(arguments, option.replace("-", "_")) for option in _POLICY}
+    return {name: value for name, value in said.items() if value is not None}
+
+
+async def _plan(arguments: Namespace, service: Service, output: Output) -> int:
+    path = f"/anchor-sets/{part(arguments.name)}/rotation-plan"
+    plan = await service.get(path, **_policy(arguments))
+    output.document(plan)
+    due = "due since" if plan["due"] else "due"
+    output.say(
+        f"{plan['name']}, version {plan['version']}: {len(plan['retire']):,} of {plan['items']:,} items "
+        f"would leave, {plan['new_items']:,} answers be graded in their place; {due} {plan['due_at']}"
+    )
+    names = ("item", "freshness", "age_days", "showings", "calibrations", "exports")
+    rows = [tuple(str(one[name]) for name in names) for one in plan["retire"]]
+    if rows:
+        output.table(Table("", names, rows, frozenset({1, 2, 3, 4, 5})))
+    output.note(*plan["warnings"])
+    return OK
+
+
+async def _rotate(arguments: Namespace, service: Service, output: Output) -> int:
+    body = {**_policy(arguments), "draw": not arguments.no_draw}
+    done = await service.post(f"/anchor-sets/{part(arguments.name)}/rotations", body)
+    output.document(done)
+    where = f"; grade the new ones in the queue {done['queue']}" if done["queue"] else ""
+    output.say(f"{done['id']}: {len(done['retired']):,} items left {done['name']}{where}")
+    output.note(*done["warnings"])
+    return OK
+
+
+async def _rotations(arguments: Namespace, service: Service, output: Output) -> int:
+    path = f"/anchor-sets/{part(arguments.name)}/rotations"
+    if arguments.id is None:
+        found = (await service.get(path))["items"]
+        output.document(found)
+        names = ("id", "created_at", "before_version", "after_version", "queue")
+        rows = [(*(str(one[name] or "") for name in names), str(len(one["retired"]))) for one in found]
+        output.table(Table("", (*names, "retired"), rows, frozenset({2, 3, 5})))
+        return OK
+    report = await service.get(f"{path}/{part(arguments.id)}")
+    output.document(report)
+    for one in report["criteria"]:
+        output.say(f"{one['criterion']}: {one['refusal'] or ''}".rstrip(": "))
+        output.say(*(f"  {group['system'] or 'all answers'}: {group['sentence']}" for group in one["groups"]))
     return OK
 
 

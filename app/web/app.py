@@ -26,6 +26,7 @@ from app.web.api import (
     limits,
     project,
     quality,
+    rotations,
     rubrics,
     verdicts,
 )
@@ -47,6 +48,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     rubrics.router,
     anchors.router,
     anchor_sets.router,
+    rotations.router,
     annotation.router,
     audits.router,
     verdicts.router,

@@ -40,6 +40,13 @@ def service(_migrated_sqlite: Path, tmp_path_factory: pytest.TempPathFactory) ->
                 content = "\n".join([HEAD, *lines]).encode()
                 form = {"rubric": "support", "anchor_set": "support-people", "replace": "true"}
                 assert client.post("/anchors", files={"file": ("f", content)}, data=form).status_code == 200
+            lines = [row(k, 1 + k % 4) for k in range(60)]
+            form = {"rubric": "support", "anchor_set": "worn"}
+            content = "\n".join([HEAD, *lines]).encode()
+            assert client.post("/anchors", files={"file": ("f", content)}, data=form).status_code == 200
+            done = client.post("/anchor-sets/worn/rotations", json={"draw": False})
+            assert done.status_code == 201, done.text
+            running.app.state.rotation = done.json()["id"]
         yield running
 
 
@@ -55,46 +62,65 @@ def _press(page: Page, name: str) -> None:
         page.get_by_role("button", name=name, exact=True).click()
 
 
-def test_every_page_of_a_set_is_accessible_at_every_width(
-    service: RunningService, open_page: Callable[..., Watched], tmp_path: Path
+_DIFFERENCE = f"{SETS}/-/difference?set=support-people&before=1&after=2"
+PAGES = {
+    "the set": f"{SETS}/support-people",
+    "difference": _DIFFERENCE,
+    "difference, filtered": f"{_DIFFERENCE}&change=added&item=23",
+    "difference, nothing": f"{SETS}/-/difference?set=support-people&before=2&after=2",
+    "retire": f"{SETS}/-/retire?set=support-people",
+    "rotation": f"{SETS}/-/rotation?set=support-people",
+    "rotation, done": f"{SETS}/-/rotation/{{rotation}}?set=worn",
+    "rotations, with one done": f"{SETS}/-/rotation?set=worn",
+}
+
+
+@pytest.fixture(scope="module")
+def axe() -> str:
+    """The source of axe-core."""
+    return (files(axe_playwright_python) / "axe.min.js").read_text()
+
+
+def wrong_with(watched: Watched, service: RunningService, axe: str, name: str) -> list[str]:
+    """What is wrong with the page that is open, in every look."""
+    watched.page.evaluate(axe)
+    wrong = [*watched.complaints]
+    for look in LOOKS:
+        wrong += violations_at(watched.page, *look)
+        screenshot(watched.page, f"sets {name}", *look)
+    return wrong + [url for url in watched.requests if not url.startswith((service.url, "data:"))]
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_a_page_of_a_set_is_accessible_at_every_width(
+    service: RunningService, open_page: Callable[..., Watched], axe: str, name: str
 ) -> None:
-    axe = (files(axe_playwright_python) / "axe.min.js").read_text()
-    bad, exported = tmp_path / "bad.csv", tmp_path / "label-studio.json"
+    watched = open_page(*LOOKS[0])
+    response = watched.page.goto(service.url + PAGES[name].format(rotation=service.app.state.rotation))
+    assert response is not None
+    assert response.status == 200
+    assert wrong_with(watched, service, axe, name) == []
+
+
+def test_an_upload_with_wrong_rows_is_accessible(
+    service: RunningService, open_page: Callable[..., Watched], axe: str, tmp_path: Path
+) -> None:
+    bad = tmp_path / "bad.csv"
     bad.write_text("\n".join([HEAD, *(row(k, 9 if k % 5 == 0 else 3) for k in range(60))]))
-    exported.write_bytes(shapes.file(shapes.label_studio()).getvalue())
-    difference = f"{SETS}/-/difference?set=support-people&before=1&after=2"
-    wrong: list[str] = []
-
-    def look(name: str, watched: Watched) -> None:
-        watched.page.evaluate(axe)
-        for one in LOOKS:
-            wrong.extend(f"{name}: {found}" for found in violations_at(watched.page, *one))
-            screenshot(watched.page, f"sets {name}", *one)
-        wrong.extend(f"{name}: {found}" for found in watched.complaints)
-        strangers = [url for url in watched.requests if not url.startswith((service.url, "data:"))]
-        wrong.extend(f"{name} asked {url}" for url in strangers)
-
-    for name, path in {
-        "the set": f"{SETS}/support-people",
-        "difference": difference,
-        "difference, filtered": f"{difference}&change=added&item=23",
-        "difference, nothing": f"{SETS}/-/difference?set=support-people&before=2&after=2",
-        "retire": f"{SETS}/-/retire?set=support-people",
-    }.items():
-        watched = open_page(*LOOKS[0])
-        response = watched.page.goto(service.url + path)
-        assert response is not None
-        assert response.status == 200, name
-        look(name, watched)
-
     watched = open_page(*LOOKS[0])
     _upload(watched.page, service, bad)
-    look("upload with wrong rows", watched)
+    assert wrong_with(watched, service, axe, "upload with wrong rows") == []
+
+
+def test_an_upload_of_another_tools_file_is_accessible(
+    service: RunningService, open_page: Callable[..., Watched], axe: str, tmp_path: Path
+) -> None:
+    exported = tmp_path / "label-studio.json"
+    exported.write_bytes(shapes.file(shapes.label_studio()).getvalue())
     watched = open_page(*LOOKS[0])
     _upload(watched.page, service, exported)
     assert "Label Studio export" in watched.page.locator("main").inner_text()
-    look("upload of another tool", watched)
-    assert not wrong, "\n".join(wrong)
+    assert wrong_with(watched, service, axe, "upload of another tool") == []
 
 
 def test_what_wrote_a_file_is_found_out_and_can_be_said_otherwise(
@@ -149,3 +175,23 @@ def test_people_are_retired_after_a_look_without_scripts(
     text = page.locator("main").inner_text()
     assert "Retired: left the team" in text
     assert "bob" not in page.locator("#people").locator("xpath=..").inner_text()
+
+
+def test_a_set_is_rotated_from_its_page_without_scripts(
+    service: RunningService, open_page: Callable[..., Watched]
+) -> None:
+    page = open_page(script=False).page
+    page.goto(f"{service.url}{SETS}/support-people")
+    with page.expect_navigation():
+        page.get_by_role("link", name="Rotation", exact=True).click()
+    page.locator("#share").fill("0.4")
+    _press(page, "Plan again")
+    assert "leaves an overlap of 0.6" in page.locator("[role=alert]").inner_text()
+    page.locator("#share").fill("0.05")
+    _press(page, "Plan again")
+    marked = page.locator("td.state .status").count()
+    assert marked > 0
+    page.locator("input[name=draw]").uncheck()
+    _press(page, "Rotate")
+    assert f"{marked}" in page.locator("dl.facts").first.inner_text()
+    assert "No calibration" in page.locator("main").inner_text()

@@ -248,3 +248,17 @@ def test_probing_without_a_roster_says_what_is_missing(tmp_path: Path):
     done = venire("judges", "probe")
     assert done.returncode == 1
     assert "--judges" in done.stderr
+
+
+def test_a_set_is_rotated_and_the_rotation_reported(calibrated):
+    plan = venire("anchors", "rotation-plan", "gold", "--share", "0.05", url=calibrated)
+    assert "items would leave" in plan.stdout
+    done = venire("anchors", "rotate", "gold", "--share", "0.05", "--no-draw", "--json", url=calibrated)
+    assert done.returncode == 0, done.stderr
+    rotation = said(done)
+    assert rotation["queue"] is None
+    assert rotation["id"] in venire("anchors", "rotations", "gold", url=calibrated).stdout
+    told = venire("anchors", "rotations", "gold", rotation["id"], url=calibrated)
+    assert told.stdout.startswith("helpfulness")
+    refused = venire("anchors", "rotate", "gold", "--share", "0.4", url=calibrated)
+    assert (refused.returncode, "leaves an overlap of 0.6" in refused.stderr) == (1, True)

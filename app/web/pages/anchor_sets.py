@@ -95,6 +95,7 @@ class SetPage:
     may_upload: bool
     upload_href: str
     retire_href: str
+    rotation_href: str
     exports: tuple[Link, ...]
     calibrations_href: str
 
@@ -192,6 +193,7 @@ def _page(name: str, found: AnchorSet, stored: str | None, may_upload: bool) -> 
         may_upload=may_upload,
         upload_href=url("anchor-sets", "upload", rubric=newest.rubric, anchor_set=name),
         retire_href=url("anchor-sets", "-", "retire", set=name),
+        rotation_href=url("anchor-sets", "-", "rotation", set=name),
         exports=tuple(
             Link(kind.upper(), url("anchor-sets", "-", "export", set=name, format=kind))
             for kind in ("csv", "jsonl")

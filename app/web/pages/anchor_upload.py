@@ -272,16 +272,13 @@ async def _read_as(
         mapping = known or _guessed(seen, version)
     except BadInput:
         pass
-    if shape == draft.shape:
-        await asyncio.to_thread(services.drafts.change, draft, mapping=mapping)
-    else:
-        await asyncio.to_thread(
-            services.drafts.read_as,
-            draft,
-            shape=shape.value,
-            mapping=mapping,
-            remembered=known is not None,
-        )
+    await asyncio.to_thread(
+        services.drafts.read_as,
+        draft,
+        shape=shape.value,
+        mapping=mapping,
+        remembered=known is not None,
+    )
 
 
 @router.post("/ui/anchor-sets/upload/{token}/corrections")

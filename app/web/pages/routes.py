@@ -7,6 +7,7 @@ from starlette.types import Scope
 
 from app.web.pages import (
     anchor_changes,
+    anchor_rotation,
     anchor_sets,
     anchor_upload,
     annotate,
@@ -34,6 +35,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     judge.router,
     anchor_upload.router,  # before the sets, whose names may be anything
     anchor_changes.router,  # no set is called by a hyphen
+    anchor_rotation.router,
     anchor_sets.router,
     annotate_desk.router,  # before the queues, whose names are in its addresses
     annotate_plan.router,  # no queue's name begins with a hyphen
