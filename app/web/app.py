@@ -9,6 +9,7 @@ from starlette.middleware import Middleware
 
 from app.access.idempotency import Answers
 from app.web.api import (
+    anchor_rotations,
     anchor_sets,
     anchors,
     annotation,
@@ -26,7 +27,6 @@ from app.web.api import (
     limits,
     project,
     quality,
-    rotations,
     rubrics,
     verdicts,
 )
@@ -47,11 +47,11 @@ ROUTERS: tuple[APIRouter, ...] = (
     limits.router,
     rubrics.router,
     anchors.router,
-    anchor_sets.router,
-    rotations.router,
     annotation.router,
     audits.router,
     verdicts.router,
+    anchor_sets.router,
+    anchor_rotations.router,
     calibrations.router,
     quality.router,
     comparisons.router,

@@ -16,9 +16,10 @@ from app.web.api.anchor_sets import SetName
 from app.web.callers import needs
 from app.web.errors import documented
 from app.web.fields import Answered, Body
+from app.web.queries import StrictRoute
 from app.web.services import Served, Services
 
-router = APIRouter(tags=["anchors"])
+router = APIRouter(tags=["anchors"], route_class=StrictRoute)
 
 Reader = Annotated[Caller, needs(Scope.READ)]
 Uploader = Annotated[Caller, needs(Scope.ANCHORS)]
