@@ -43,6 +43,7 @@ from app.batches.batches import Batches
 from app.batches.chunk import Chunks
 from app.batches.engine import Engine, system_database
 from app.batches.places import Places
+from app.batches.providers.duty import Providers
 from app.batches.seats import Seats
 from app.batches.standing import Standing
 from app.batches.worker import BatchWorker
@@ -196,14 +197,31 @@ async def work(settings: Settings, *, parent: int | None = None) -> None:
         places = Places(settings.worker_calls)
         standing = Standing(database, lambda: Load(places.places, places.taken, standing.chunks, seats.calls))
         seats = Seats(database, grading.judges, standing, places, metrics.seat, rng=rng, now=_utc_now)
+        providers = Providers(
+            database,
+            grading.judges,
+            rubrics,
+            standing,
+            metrics.seat,
+            poll=timedelta(seconds=settings.provider_poll_s),
+            now=_utc_now,
+        )
         chunks = Chunks(
-            database, grading, rubrics, standing, seats, at_once=settings.worker_calls, now=_utc_now
+            database,
+            grading,
+            rubrics,
+            standing,
+            seats,
+            providers,
+            at_once=settings.worker_calls,
+            now=_utc_now,
         )
         worker = BatchWorker(
             database,
             chunks,
             seats,
             standing,
+            providers,
             partial(Engine, system_database(database.url)),
             keep=timedelta(days=settings.keep_requests_days),
             now=_utc_now,

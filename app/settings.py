@@ -64,6 +64,7 @@ class Settings:
     worker_calls: int
     worker_metrics_port: int
     keep_requests_days: int
+    provider_poll_s: int
     embeddings: str
     embeddings_model: str
     embeddings_key: str | None
@@ -228,6 +229,12 @@ SETTINGS: tuple[Setting, ...] = (
         "30",
         "Days for which the requests of a finished batch are kept; its grades stay.",
         _number(0, 36_500),
+    ),
+    Setting(
+        "provider_poll_s",
+        "60",
+        "Seconds between two looks at a batch at its provider; later ones are up to ten times as far apart.",
+        _number(1, 3600),
     ),
     Setting(
         "embeddings",

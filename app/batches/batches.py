@@ -10,9 +10,19 @@ from app.batches.checking import Checker, Lines
 from app.batches.estimate import Estimator
 from app.batches.known import KnownItems, lines_of
 from app.batches.lines import pack
+from app.batches.providers.outbox import batching
 from app.batches.stopping import RandomOrder, first_state, with_rule
-from app.domain.batches import Batch, BatchOptions, BatchStatus, Estimate, Worker
+from app.domain.batches import (
+    AtProviders,
+    Batch,
+    BatchMode,
+    BatchOptions,
+    BatchStatus,
+    Estimate,
+    Worker,
+)
 from app.domain.ids import show_id
+from app.domain.judging import JudgeVersion
 from app.domain.problems import Conflict, NotFound
 from app.domain.projects import Project
 from app.domain.stopping import StopRule
@@ -30,6 +40,7 @@ from app.storage.database import Database
 from app.storage.grades import load_grades
 from app.storage.health import typical_output
 from app.storage.paging import Page
+from app.storage.provider_batches import at_providers
 
 SMALL_CHUNK, LARGE_CHUNK = 200, 500
 _SMALL_CHUNKS = 20  # the first are small, so that a small batch can be shared among workers
@@ -60,16 +71,21 @@ class Batches:
         self._configs = {
             entry.judge.version: entry.config for entry in roster.entries if entry.judge is not None
         }
+        self._batching = frozenset(judge.version for judge in roster.judges() if batching(judge))
 
     def lines_of(self, project: Project, wanted: KnownItems) -> Lines:
         """The lines of a batch of items that the project has."""
         return lines_of(self._db, self._rubrics, project, wanted)
 
     async def check(
-        self, project: Project, lines: Lines, stop: StopRule | None = None
+        self,
+        project: Project,
+        lines: Lines,
+        mode: BatchMode = BatchMode.LIVE,
+        stop: StopRule | None = None,
     ) -> tuple[int, Estimate]:
         """How many requests these are and what they would cost; BadInput with everything that is wrong."""
-        checker = await self._checker(project)
+        checker = await self._checker(project, mode)
         if stop is None:
             async for block in lines:
                 await checker.check(block)
@@ -90,7 +106,8 @@ class Batches:
     ) -> Batch:
         """Check every line, reserve the budget and let workers begin.
 
-        Without a ``budget_usd`` the high end of the estimate is one, rounded up to a cent. With ``stop`` the
+        Without a ``budget_usd`` the high end of the estimate is one, rounded up to a cent; where judges go by
+        batches, what has to be set aside to send them all at once (`Estimator.budget`). With ``stop`` the
         lines are graded in random order, until that comparison is decided.
 
         Raises
@@ -98,7 +115,7 @@ class Batches:
         BadInput
             With everything that is wrong with any line; nothing is paid then.
         """
-        checker, now = await self._checker(project), self._now()
+        checker, now = await self._checker(project, options.mode), self._now()
         batch_id = self._db.new_id(now)
         await batches.open_batch(self._db, batch_id, project.id, name=name, options=options, now=now)
         try:
@@ -111,7 +128,7 @@ class Batches:
                 options = with_rule(options, stop)
             estimate = checker.estimator.estimate()
             if budget_usd is None and estimate.high_usd > 0:
-                budget_usd = ceil(100 * estimate.high_usd) / 100
+                budget_usd = ceil(100 * checker.estimator.budget()) / 100
             versions = {rubric: version.version for rubric, version in checker.versions.items()}
             await batches.start_batch(
                 self._db,
@@ -194,19 +211,34 @@ class Batches:
             return Pace()
         seconds = ((batch.finished_at or self._now()) - batch.started_at).total_seconds()
         rate = settled / seconds if seconds > 0 else None
-        running = batch.status is BatchStatus.RUNNING
+        running, live = batch.status is BatchStatus.RUNNING, batch.options.mode is BatchMode.LIVE
         return Pace(
             rate_per_s=None if rate is None else round(rate, 3),
-            left_s=round(left / rate, 1) if rate and running else None,
+            left_s=round(left / rate, 1) if rate and running and live else None,
             cost_left_usd=round(batch.spending.spent_usd / settled * left, 9),
         )
+
+    async def at_providers(self, batch: Batch) -> AtProviders | None:
+        """What of it waits at the judges' providers; None for one that goes one by one."""
+        if batch.options.mode is BatchMode.LIVE:
+            return None
+        return await at_providers(self._db, batch.id)
 
     async def warnings(self, batch: Batch) -> list[str]:
         """What its caller should know of a batch."""
         said = []
+        by_batch = [one.by_batch for one in batch.estimate.judges]
+        if batch.options.mode is BatchMode.BATCH and by_batch and not any(by_batch):
+            said.append("No judge's provider has a batch endpoint: all of them are asked one by one.")
         if batch.status is BatchStatus.RUNNING and not await self.workers():
             said.append("No worker is running, so nothing is graded: start one with `venire worker`.")
-        limit = batch.spending.limit_usd
+        limit, at_once = batch.spending.limit_usd, sum(one.at_worst_usd for one in batch.estimate.judges)
+        if limit is not None and limit < at_once and not batch.status.over:
+            said.append(
+                f"Sent to the providers all at once, its requests might cost up to about ${at_once:,.2f}, "
+                f"more than its budget of ${limit:,.2f}: they are sent bit by bit, as replies show what they "
+                "really cost. A larger budget makes fewer and larger batches."
+            )
         if limit is not None and limit < batch.estimate.low_usd:
             said.append(
                 f"Its budget of ${limit:,.4f} is below the low end of the estimate "
@@ -237,9 +269,10 @@ class Batches:
         """Forget batches whose lines a process was reading that died."""
         return await batches.drop_abandoned(self._db, now=self._now())
 
-    async def _checker(self, project: Project) -> Checker:
+    async def _checker(self, project: Project, mode: BatchMode) -> Checker:
         written = await typical_output(self._db, project.id, self._configs)
-        estimator = Estimator(self._configs, written)
+        by_batch = self._batching if mode is BatchMode.BATCH else frozenset[JudgeVersion]()
+        estimator = Estimator(self._configs, written, by_batch)
         return Checker(self._db, project, self._grading, self._rubrics, estimator)
 
     async def _store(self, checker: Checker, batch_id: int, lines: Lines) -> int:

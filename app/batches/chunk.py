@@ -5,6 +5,7 @@ seats with a reply are not asked again.
 """
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -15,6 +16,8 @@ import structlog
 
 from app.batches.lines import unpack
 from app.batches.patience import say_away, submit_surely, surely
+from app.batches.providers.duty import Providers
+from app.batches.providers.outbox import Outbox, Waits
 from app.batches.seats import Seats
 from app.batches.standing import Standing
 from app.batches.stopping import Looks
@@ -80,6 +83,7 @@ class _Work:
     assignment: Assignment
     eligible: ByFamily
     known: dict[int, Reply] = field(default_factory=dict)
+    new: bool = False
 
 
 class Chunks:
@@ -92,11 +96,12 @@ class Chunks:
         rubrics: Rubrics,
         standing: Standing,
         seats: Seats,
+        providers: Providers,
         *,
         at_once: int,
         now: Callable[[], datetime],
     ) -> None:
-        self._db, self._grading, self._rubrics = db, grading, rubrics
+        self._db, self._grading, self._rubrics, self._providers = db, grading, rubrics, providers
         self._standing, self._seats, self._at_once, self._now = standing, seats, at_once, now
         self._looks = Looks(db, now)
         self._versions: dict[tuple[int, str, int], RubricVersion] = {}
@@ -111,11 +116,15 @@ class Chunks:
         self._standing.begin(chunk)
         ending = Ending.HANDED_ON
         try:
-            await self._grade(chunk)
-            await surely(lambda: finish_chunk(self._db, chunk, now=self._now()))
-            ending = Ending.DONE
-            if "stop_when" in chunk.options.more:
-                await self.look(batch_id)
+            outbox = self._providers.outbox(chunk)
+            await self._grade(chunk, outbox)
+            if await outbox.send():
+                ending = Ending.RESTS
+            else:
+                await surely(lambda: finish_chunk(self._db, chunk, now=self._now()))
+                ending = Ending.DONE
+                if "stop_when" in chunk.options.more:
+                    await self.look(batch_id)
         except Withdrawn:
             handed_on = self._standing.draining or self._standing.given_up
             ending = Ending.HANDED_ON if handed_on else Ending.RESTS
@@ -158,7 +167,7 @@ class Chunks:
             )
         )
 
-    async def _grade(self, chunk: ClaimedChunk) -> None:
+    async def _grade(self, chunk: ClaimedChunk, outbox: Outbox) -> None:
         """So many runners take item after item; an error ends them, once their calls have ended."""
         items = self._items(chunk)
         taking, failed = asyncio.Lock(), False
@@ -171,7 +180,8 @@ class Chunks:
                         work = None if failed else await anext(items, None)
                     if work is None:
                         return
-                    await self._item(chunk, work)
+                    with contextlib.suppress(Waits):
+                        await self._item(chunk, work, outbox)
             except BaseException:
                 failed = True
                 raise
@@ -263,7 +273,7 @@ class Chunks:
             batch_id=chunk.batch_id,
         )
         catalog.put(ITEMS, item_row(chunk, number, line, grade_id))
-        return _Work(number, request, rubric, assigned, assignment, eligible)
+        return _Work(number, request, rubric, assigned, assignment, eligible, new=True)
 
     async def _rubric(self, chunk: ClaimedChunk, name: str) -> RubricVersion:
         """The version of a rubric that the batch was checked with; versions never change."""
@@ -299,10 +309,11 @@ class Chunks:
                 reused += 1
         return reused
 
-    async def _item(self, chunk: ClaimedChunk, work: _Work) -> None:
+    async def _item(self, chunk: ClaimedChunk, work: _Work, outbox: Outbox) -> None:
         request = work.request
 
         async def ask(seat: Seat, question: Question, share: float | None) -> Reply:
+            outbox.take(work.number, work.assigned.id, seat, question, share, new=work.new)
             return await self._seats.ask(
                 chunk, work.assigned, seat, question, timeout_s=request.timeout_s, share=share
             )
@@ -329,7 +340,7 @@ class Chunks:
             eligible=work.eligible,
             judges={},
             timeout_s=request.timeout_s,
-            deadline=float("inf"),
+            deadline=float("inf") if outbox.replaces else 0.0,  # no time for replacements
             max_cost_usd=request.max_cost_usd,
             replaced=record,
             answered=lambda judge, reply: None,

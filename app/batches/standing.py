@@ -74,6 +74,12 @@ class Standing:
 
     async def check(self, chunk: ClaimedChunk) -> None:
         """Raise `Withdrawn` unless a call for this chunk may begin now."""
+        await self.check_alive()
+        if self._status.get(chunk.batch_id) is not BatchStatus.RUNNING or chunk.claim not in self._claims:
+            raise Withdrawn("the batch stands still")
+
+    async def check_alive(self) -> None:
+        """Raise `Withdrawn` unless this worker may begin something now."""
         if _now() >= self._alive_until and not self.given_up:
             async with self._beating:
                 if _now() >= self._alive_until:
@@ -82,8 +88,6 @@ class Standing:
             raise Withdrawn("another worker took over")
         if self.draining:
             raise Withdrawn("the worker is stopping")
-        if self._status.get(chunk.batch_id) is not BatchStatus.RUNNING or chunk.claim not in self._claims:
-            raise Withdrawn("the batch stands still")
 
     async def pause(self, seconds: float) -> None:
         """Wait, but not past the moment at which work is withdrawn."""

@@ -10,6 +10,7 @@ import structlog
 from app.batches.chunk import Chunks
 from app.batches.engine import Engine
 from app.batches.patience import say_away
+from app.batches.providers.duty import Providers
 from app.batches.seats import Seats
 from app.batches.standing import BEAT_EVERY_S, Standing
 from app.storage import workers
@@ -25,7 +26,7 @@ log = structlog.get_logger(__name__)
 WINDOW = 128  # chunks of a batch that the engine has at once: its tables stay small whatever a batch's size
 SHORT_WINDOW = 4  # of a batch that may stop early
 _DISPATCH_S, _SWEEP_S, _HOUSEKEEPING_S = 0.25, 5.0, 600.0
-_DRAIN_S, _LOOK_S = 60.0, 0.05
+_DRAIN_S, _LOOK_S, _PROVIDERS_S = 60.0, 0.05, 1.0
 
 
 def executor_of(host: str, process_id: int) -> str:
@@ -42,12 +43,14 @@ class BatchWorker:
         chunks: Chunks,
         seats: Seats,
         standing: Standing,
+        providers: Providers,
         open_engine: Callable[..., Engine],
         *,
         keep: timedelta,
         now: Callable[[], datetime],
     ) -> None:
         self._db, self._chunks, self._seats, self._standing = db, chunks, seats, standing
+        self._providers = providers
         self._open_engine, self._keep, self._now = open_engine, keep, now
         self._stop = asyncio.Event()
         self._waiting: set[tuple[int, int, int]] = set()
@@ -73,6 +76,7 @@ class BatchWorker:
                 ("beat", BEAT_EVERY_S, self._beat),
                 ("take over", BEAT_EVERY_S, self._take_over),
                 ("dispatch", _DISPATCH_S, self._dispatch),
+                ("batches at providers", _PROVIDERS_S, self._at_providers),
                 ("sweep", _SWEEP_S, self._sweep),
                 ("housekeeping", _HOUSEKEEPING_S, self._keep_house),
             )
@@ -94,6 +98,7 @@ class BatchWorker:
             if not engine.at_work:  # the engine may still give out chunks, which go back at once
                 break
             await asyncio.sleep(_LOOK_S)
+        await self._providers.stop()
         if self._standing.chunks:
             log.warning("stopped with calls still under way", chunks=self._standing.chunks)
 
@@ -135,6 +140,10 @@ class BatchWorker:
             numbers = batch.next[: max(room, 0)]
             if numbers and (room >= window // 2 or len(batch.next) <= room):
                 await engine.hand_over(batch.id, batch.project_id, batch.round + 1, numbers)
+
+    async def _at_providers(self, engine: Engine) -> None:
+        if not (self._standing.draining or self._standing.given_up):
+            await self._providers.work()
 
     async def _sweep(self, engine: Engine) -> None:
         """Chunks that fell between the engine and us, or that nobody on record has, are handed over again."""

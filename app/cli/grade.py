@@ -64,6 +64,18 @@ def add(commands: Commands, wiring: Wiring) -> None:
     parser.add_argument(
         "--margin", type=between(0, 1e6), default=0.0, metavar="X", help="difference that does not matter"
     )
+    parser.add_argument(
+        "--mode",
+        choices=("live", "batch"),
+        default="live",
+        help="batch: by the providers' batch endpoints, at about half the price, within about a day",
+    )
+    parser.add_argument(
+        "--fallback",
+        choices=("ordinary", "batch", "none"),
+        help="with --mode batch, for seats that a provider's batch did not answer: ask one by one (the "
+        "default), by another batch, or leave them unscored",
+    )
     parser.add_argument("--check", action="store_true", help="only check the lines and estimate the cost")
     talks(parser, _grade)
 
@@ -123,9 +135,25 @@ def line_of(batch: dict[str, Any]) -> str:
     parts.append(f"{money(budget['spent_usd'])}{limit}")
     if counts["left"] and batch["cost_left_usd"]:
         parts.append(f"{money(batch['cost_left_usd'])} to come")
+    parts += _waiting(batch)
     if batch["left_s"] is not None and counts["left"]:
         parts.append(f"{span(batch['left_s'])} left")
     return ", ".join(parts)
+
+
+def _waiting(batch: dict[str, Any]) -> list[str]:
+    """What of a batch waits at the judges' providers."""
+    providers = batch["providers"] or {"sent": 0, "queued": 0, "batches": []}
+    going = [one for one in providers["batches"] if one["state"] != "over"]
+    parts = []
+    if going:
+        done = sum(one["done"] for one in going)
+        due = f", due {providers['due_at'][:16]}Z" if providers["due_at"] else ""
+        many = f"{len(going)} batch{'es' * (len(going) > 1)}"
+        parts.append(f"{providers['sent']:,} seats in {many} at providers ({done:,} done{due})")
+    if providers["queued"]:
+        parts.append(f"{providers['queued']:,} seats to be sent")
+    return parts
 
 
 def ending(batch: dict[str, Any]) -> list[str]:
@@ -137,6 +165,8 @@ def ending(batch: dict[str, Any]) -> list[str]:
     if batch["budget"]["suspect_usd"]:
         suspect = money(batch["budget"]["suspect_usd"])
         said.append(f"Calls of workers that died may have cost up to {suspect} more.")
+    if batch["providers"]:
+        said += provider_lines(batch["providers"]["batches"])
     if counts["reused"]:
         said.append(f"{counts['reused']:,} seats took an earlier verdict.")
     said += _compared(batch["comparison"])
@@ -165,6 +195,19 @@ def _compared(comparison: dict[str, Any] | None) -> list[str]:
         f"{comparison['finding']} ({low:+.3f} to {high:+.3f} at {comparison['level']:.0%}; "
         f"{comparison['seen']:,} of {comparison['prompts']:,} prompts)"
     ]
+
+
+def provider_lines(batches: list[dict[str, Any]]) -> list[str]:
+    """Each batch at a provider in one line."""
+    said = []
+    for one in batches:
+        name = one["provider_id"] or "not known to be there yet"
+        why = f" ({one['detail']})" if one["detail"] else ""
+        said.append(
+            f"  {one['judge']}: {name}, {one['standing'] or one['state']}{why}; {one['answered']:,} of "
+            f"{one['requests']:,} answered, {money(one['spent_usd'])}"
+        )
+    return said
 
 
 @contextlib.contextmanager
@@ -214,6 +257,9 @@ def _query(arguments: Namespace) -> dict[str, Any]:
         if arguments.criterion is not None:
             rule["criterion"] = arguments.criterion
         query["stop_when"] = json.dumps(rule)
+    query["fallback"] = arguments.fallback
+    if arguments.mode != "live":  # so that a file sent by an earlier release is still the same batch
+        query["mode"] = arguments.mode
     if arguments.reuse:
         query["reuse"] = "same_project"
     return {name: value for name, value in query.items() if value is not None}
@@ -264,6 +310,7 @@ def _checked(found: dict[str, Any], output: Output) -> int:
     output.say(
         f"{found['items']:,} lines, all good; nothing was sent to a judge.",
         f"{estimate['seats']:,} calls, about {money(estimate['expected_usd'])} ({low} to {high}).",
+        *_ways(estimate),
     )
     return OK
 
@@ -291,7 +338,21 @@ def _beginning(batch: dict[str, Any], service: Service) -> list[str]:
         f"{batch['batch_id']}: {batch['items']:,} requests, {estimate['seats']:,} calls, "
         f"about {money(estimate['expected_usd'])} ({low} to {high}), {budget}"
     ]
+    if batch["mode"] == "batch":
+        said += _ways(estimate)
     return said if service.local else [*said, *batch["warnings"]]
+
+
+def _ways(estimate: dict[str, Any]) -> list[str]:
+    """How each judge is asked, and what that costs."""
+    if not any(one["way"] == "batch" for one in estimate["judges"]):
+        return []
+    said = []
+    for one in estimate["judges"]:
+        way = f"by batches, at {one['price_factor']:.0%} of the price"
+        way = way if one["way"] == "batch" else "one by one"
+        said.append(f"  {one['judge']}: {way}; about {money(one['expected_usd'])}")
+    return said
 
 
 async def _write(service: Service, batch: dict[str, Any], results: IO[str]) -> bool:

@@ -40,11 +40,36 @@ class BatchMode(StrEnum):
     BATCH = "batch"
 
 
+class Fallback(StrEnum):
+    """What becomes of a seat whose request a provider's batch did not answer: it is asked one by one, waits
+    for another batch, or stays unscored."""
+
+    ORDINARY = "ordinary"
+    BATCH = "batch"
+    NONE = "none"
+
+
 class Reuse(StrEnum):
     """Whether a seat may take the verdict that the same judge gave on the same texts before."""
 
     NEVER = "never"
     SAME_PROJECT = "same_project"
+
+
+@dataclass(frozen=True, slots=True)
+class JudgeShare:
+    """What a judge will probably cost, over ``seats``. ``by_batch``: by its provider's batches, at
+    ``price_factor`` of the price of ordinary calls; ``at_worst_usd`` is then about what has to be set aside
+    to send all its requests at once."""
+
+    judge: str
+    by_batch: bool
+    price_factor: float
+    seats: float
+    expected_usd: float
+    low_usd: float
+    high_usd: float
+    at_worst_usd: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +80,7 @@ class Estimate:
     expected_usd: float
     low_usd: float
     high_usd: float
+    judges: tuple[JudgeShare, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +94,11 @@ class BatchOptions:
     reuse: Reuse = Reuse.NEVER
     rubrics: Mapping[str, int] = field(default_factory=dict)
     more: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def fallback(self) -> Fallback:
+        """For seats that a provider's batch did not answer."""
+        return Fallback(self.more.get("fallback", Fallback.ORDINARY))
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +160,44 @@ class Batch:
     started_at: datetime | None = None
     finished_at: datetime | None = None
     comparison: ComparisonSoFar | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderBatch:
+    """A batch at a provider. ``standing`` is what the provider said last, None before it said anything;
+    ``done`` and ``failed`` are requests as it counts them, ``answered`` are those with a reply on record,
+    ``returned`` those that went another way. ``held_usd`` is set aside for it."""
+
+    id: int
+    judge: str
+    provider_id: str | None
+    state: str
+    standing: str | None
+    detail: str | None
+    requests: int
+    done: int
+    failed: int
+    answered: int
+    returned: int
+    held_usd: float
+    spent_usd: float
+    created_at: datetime
+    sent_at: datetime | None
+    expires_at: datetime | None
+    ended_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class AtProviders:
+    """Seats of a batch that wait for their providers: ``queued`` in no batch yet, ``sent`` in one.
+
+    ``due_at``: until when the batches at work have to answer.
+    """
+
+    queued: int
+    sent: int
+    due_at: datetime | None
+    batches: tuple[ProviderBatch, ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -123,18 +123,7 @@ class Panel:
         return seat
 
     async def _ask(self, seat: Seat, share: float | None) -> Reply:
-        item = self.item
-        question = Question(
-            rubric=self.rubric,
-            prompt=item.prompt,
-            answers=item.answers,
-            order=seat.order,
-            seed=content_id("question", self.assignment.seed, seat.position),
-            context=item.context,
-            reference=item.reference,
-            item_id=item.item_id,
-            lane=self.lane,
-        )
+        question = question_of(self.rubric, self.item, self.assignment.seed, seat, self.lane)
         if self.ask_seat is not None:
             return await self.ask_seat(seat, question, share)
         try:
@@ -153,6 +142,21 @@ class Panel:
             return _unscored(
                 UnscoredReason.PROVIDER_ERROR, f"the judge failed inside: {type(error).__name__}"
             )
+
+
+def question_of(rubric: Rubric, item: Item, seed: int, seat: Seat, lane: Lane = NOBODYS) -> Question:
+    """What a seat is asked, the same whenever it is asked; ``seed`` is its panel's."""
+    return Question(
+        rubric=rubric,
+        prompt=item.prompt,
+        answers=item.answers,
+        order=seat.order,
+        seed=content_id("question", seed, seat.position),
+        context=item.context,
+        reference=item.reference,
+        item_id=item.item_id,
+        lane=lane,
+    )
 
 
 async def _all(coroutines: Iterable[Coroutine[Any, Any, T]]) -> list[T]:

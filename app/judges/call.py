@@ -107,6 +107,11 @@ class CallingJudge:
             return Reply(unscored=Unscored(result.reason, result.detail), usage=usage)
         return _reply(result, question, build_prompt(question), usage, 0.0)
 
+    def paid_in_batch(self, cost_usd: float) -> None:
+        """Replies of a batch at the provider are on record: what they cost counts against the day's dollars
+        of the model. Requests and tokens per minute are for calls alone."""
+        self._limits.paid(cost_usd)
+
     def worst_in_batch(self, prompt: Prompt) -> float:
         """What a request of a batch at the provider may cost at most, in US dollars."""
         return self._config.batch_factor * self._worst_usd(prompt)

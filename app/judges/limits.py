@@ -249,6 +249,11 @@ class Limits:
         elif self._tokens is not None and used > 0:
             self._tokens.give_back(tokens - used)
 
+    def paid(self, cost: float) -> None:
+        """Something was paid for that took no place: it counts against the day's dollars."""
+        if self.pool is not None and cost:
+            self.pool.settle({RateKind.DOLLARS: -cost})
+
     async def _wait_for_rates(self, tokens: float, dollars: float, lane: Lane, deadline: float) -> None:
         unlimited = self._requests is None and self._tokens is None and self.pool is None
         if unlimited and self._projects is None and not self._paused_until:

@@ -18,6 +18,7 @@ from app.domain.batches import (
     BatchOptions,
     BatchStatus,
     Estimate,
+    JudgeShare,
     Reuse,
     Spending,
 )
@@ -316,7 +317,7 @@ def _batch(row: SqlRow[Any], counts: BatchCounts, spending: Spending, shown: dic
         status=BatchStatus(row.status),
         stop_reason=row.stop_reason,
         options=read_options(row),
-        estimate=Estimate(**json.loads(row.estimate)),
+        estimate=_estimate(json.loads(row.estimate)),
         items=row.items,
         chunks=row.chunks,
         counts=counts,
@@ -326,3 +327,8 @@ def _batch(row: SqlRow[Any], counts: BatchCounts, spending: Spending, shown: dic
         finished_at=maybe_from_ms(row.finished_at),
         comparison=None if shown is None else ComparisonSoFar(**{**shown, "interval": ends}),
     )
+
+
+def _estimate(stored: dict[str, Any]) -> Estimate:
+    judges = tuple(JudgeShare(**one) for one in stored.pop("judges", ()))
+    return Estimate(**stored, judges=judges)

@@ -108,6 +108,34 @@ def spend_rows(
     }
 
 
+def left(connection: Connection, project_id: int, batch_id: int, day: int) -> tuple[float, str]:
+    """What both the batch and the day have left, and which of them has less. Both are locked."""
+    today = day_budget_id(project_id, day)
+    open_budget(connection, today, project_id, DAY, _daily_limit(connection, project_id), day)
+    _lock(connection, (batch_id, today))
+    found = {}
+    for kind, key in ((BATCH, batch_id), (DAY, today)):
+        row = connection.execute(select(budgets).where(budgets.c.id == key)).one_or_none()
+        room = spending(row).left_usd
+        found[kind] = float("inf") if room is None else room
+    kind = min(found, key=lambda one: found[one])
+    return found[kind], kind
+
+
+def set_aside(connection: Connection, project_id: int, batch_id: int, day: int, amount: float) -> None:
+    """Set money aside that `left` found."""
+    rows = settle_rows(project_id, batch_id, day, spent=0.0, held=-amount)
+    _SPEND.execute(connection, summed(connection, rows[_SPEND]))
+
+
+def settle_rows(
+    project_id: int, batch_id: int, day: int, *, spent: float, held: float, suspect: float = 0.0
+) -> dict[Insert, list[Row]]:
+    """Rows that book what was spent, or may have been, and free what was held for it by no worker."""
+    amounts = (spent, -held, suspect)
+    return {_SPEND: [(*amounts, batch_id), (*amounts, day_budget_id(project_id, day))]}
+
+
 def held_budgets(connection: Connection, process_id: int) -> None:
     """Lock the budgets that a dead process held money of, before anything else of it is touched: whoever
     records for it locks in the same order."""

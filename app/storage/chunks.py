@@ -30,7 +30,8 @@ class ClaimLost(Exception):
 
 @dataclass(frozen=True, slots=True)
 class ClaimedChunk:
-    """A chunk that is this worker's. ``first`` is the number of its first item within the batch."""
+    """A chunk that is this worker's. ``first`` is the number of its first item within the batch; ``awaited``
+    is 0 once its seats are back from their providers' batches."""
 
     id: int
     batch_id: int
@@ -41,6 +42,7 @@ class ClaimedChunk:
     items: int
     requests: bytes
     claim: int
+    awaited: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +80,8 @@ async def open_batches(db: Database, most_next: int) -> tuple[OpenBatch, ...]:
         for row in connection.execute(running):
             there = (c.batch_id == row.id) & ~c.done
             count = select(func.count()).where(there, c.round > 0)
-            following = select(c.number).where(there, c.round == 0).order_by(c.number).limit(most_next)
+            ready = (c.round == 0) & (func.coalesce(c.awaited, 0) == 0)
+            following = select(c.number).where(there, ready).order_by(c.number).limit(most_next)
             numbers = tuple(connection.execute(following).scalars())
             handed = connection.execute(count).scalar_one()
             may_stop = "stop_when" in read_options(row).more
@@ -135,7 +138,9 @@ async def claim_chunk(db: Database, batch_id: int, number: int, *, now: datetime
         batch = connection.execute(select(batches).where(batches.c.id == batch_id)).one_or_none()
         if row is None or batch is None or batch.status != BatchStatus.RUNNING.value or row.requests is None:
             return None
-        if row.process_id is not None and connection.execute(_lives(row.process_id)).scalar_one():
+        if row.awaited:  # its seats are at their providers
+            return None
+        if row.process_id is not None and connection.execute(lives(row.process_id)).scalar_one():
             return None
         mine = update(batch_chunks).where(c.id == key)
         connection.execute(mine.values(process_id=db.process_id, claim=claim))
@@ -149,6 +154,7 @@ async def claim_chunk(db: Database, batch_id: int, number: int, *, now: datetime
             items=row.items,
             requests=bytes(row.requests),
             claim=claim,
+            awaited=row.awaited,
         )
 
     return await db.alone(work)
@@ -259,6 +265,7 @@ def _claimed(connection: Connection, rows: list[Row]) -> list[Row]:
 _PROGRESS = Add(batch_chunks, (*_AMOUNTS, "id"), prepare=_claimed)
 
 
-def _lives(process_id: int) -> Select[tuple[bool]]:
+def lives(process_id: int) -> Select[tuple[bool]]:
+    """Whether that process is a worker that nobody took over."""
     there = exists().where(workers.c.process_id == process_id, workers.c.taken_by.is_(None))
     return select(there)

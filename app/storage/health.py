@@ -107,7 +107,7 @@ def _health(
         .order_by(replies.c.answered_at.desc())
         .limit(most_calls)
     ).all()
-    latencies = np.array([call.latency_ms for call in recent if call.unscored == SCORED])
+    latencies = np.array([call.latency_ms for call in recent if call.unscored == SCORED and call.latency_ms])
     failures = [REASONS[call.unscored] for call in recent if call.unscored != SCORED]
     return JudgeHealth(
         id=row.id,

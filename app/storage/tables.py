@@ -756,6 +756,7 @@ batch_chunks = Table(
     Column("reused", Integer, nullable=False),  # seats that took an earlier verdict
     # Seats of second stages that were not asked.
     Column("spared", Integer, nullable=False, server_default="0"),
+    Column("awaited", Integer),  # seats that wait for a provider's batch; null: none was queued yet
     UniqueConstraint("batch_id", "number"),
     Index(
         "ix_batch_chunks_open",
@@ -851,4 +852,74 @@ workers = Table(
     _when("seen_at"),  # by the database's clock
     Column("taken_by", BigInteger),
     _when("taken_at", nullable=True),
+)
+
+# A batch at a provider: its id is the intent, on record with its requests and its money before anything is
+# sent. ``state``: intended, sent, over; ``standing`` is what its provider said last. Once ``creating_at`` is
+# set it may be there, whether or not ``provider_id`` is known.
+provider_batches = Table(
+    "provider_batches",
+    metadata,
+    _id(),
+    _project(),
+    _key("batches", "batch_id"),
+    _key("judge_versions", "judge_version_id"),
+    Column("state", Words, nullable=False),
+    Column("standing", Words),
+    Column("provider_id", Words),
+    Column("uploaded", Words),  # what the provider calls the lines that were brought to it
+    Column("detail", Words),  # what went wrong
+    Column("requests", Integer, nullable=False),
+    Column("done", Integer, nullable=False),  # as its provider counts
+    Column("failed", Integer, nullable=False),  # as its provider counts
+    Column("answered", Integer, nullable=False),  # replies on record
+    Column("returned", Integer, nullable=False),  # requests to be sent again or asked one by one
+    Column("held_usd", Double, nullable=False),
+    Column("spent_usd", Double, nullable=False),
+    Column("day", Integer, nullable=False),  # whose budget it is paid from
+    Column("looks", Integer, nullable=False),  # since something changed
+    Column("process_id", BigInteger),
+    Column("claim", BigInteger),
+    _when("due_at"),
+    _when("created_at"),
+    _when("creating_at", nullable=True),
+    _when("cancelled_at", nullable=True),
+    _when("sent_at", nullable=True),
+    _when("expires_at", nullable=True),
+    _when("ended_at", nullable=True),
+    Index(None, "batch_id", "judge_version_id"),
+    Index(
+        "ix_provider_batches_open",
+        "due_at",
+        sqlite_where=text("state <> 'over'"),
+        postgresql_where=text("state <> 'over'"),
+    ),
+)
+
+# Seats that wait for a batch at a provider; a row goes when its seat is answered or is asked otherwise.
+provider_requests = Table(
+    "provider_requests",
+    metadata,
+    _key("grades", "grade_id", primary_key=True, autoincrement=False),
+    Column("position", SmallInteger, primary_key=True, autoincrement=False),
+    Column("project_id", Id, nullable=False),
+    _key("batches", "batch_id"),
+    Column("chunk", Integer, nullable=False),  # number of its chunk
+    Column("number", Integer, nullable=False),  # of its item within the batch
+    _key("judge_versions", "judge_version_id"),
+    _key("provider_batches", "provider_batch_id", nullable=True),  # null: in no batch yet
+    Column("tries", SmallInteger, nullable=False),  # batches that it was in without an end
+    Column("size", Integer, nullable=False),  # bytes of its line
+    Column("worst_usd", Double, nullable=False),
+    Index(
+        "ix_provider_requests_queued",
+        "batch_id",
+        "judge_version_id",
+        "grade_id",
+        "position",
+        sqlite_where=text("provider_batch_id IS NULL"),
+        postgresql_where=text("provider_batch_id IS NULL"),
+    ),
+    Index(None, "provider_batch_id", "chunk", "grade_id", "position"),
+    sqlite_with_rowid=False,
 )

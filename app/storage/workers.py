@@ -28,7 +28,7 @@ from app.domain.batches import BatchStatus, Worker
 from app.storage import budgets
 from app.storage.database import Database
 from app.storage.processes import gone, living
-from app.storage.tables import batch_chunks, batches, purses, workers
+from app.storage.tables import batch_chunks, batches, provider_batches, purses, workers
 from app.storage.times import from_ms
 
 SILENT_MS = 8_000  # without a sign of life for so long, a worker is taken over
@@ -185,6 +185,8 @@ def _let_go(connection: Connection, process_id: int) -> float:
     budgets.held_budgets(connection, process_id)
     free = update(batch_chunks).where(batch_chunks.c.process_id == process_id)
     connection.execute(free.values(process_id=None, claim=None))
+    at_providers = update(provider_batches).where(provider_batches.c.process_id == process_id)
+    connection.execute(at_providers.values(process_id=None, claim=None))
     return budgets.suspect(connection, process_id)
 
 

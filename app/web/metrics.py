@@ -78,12 +78,24 @@ class Metrics:
             "batches": Gauge("venire_batches", "Batches, by status.", ["status"], registry=registry),
             "chunks": Gauge(
                 "venire_batch_chunks",
-                "Open chunks of running batches: waiting, with the engine, at work.",
+                "Open chunks of running batches: waiting, with the engine, at work, with seats at providers.",
                 ["state"],
                 registry=registry,
             ),
             "workers": Gauge(
                 "venire_workers", "Workers that live, by status.", ["status"], registry=registry
+            ),
+            "provider_batches": Gauge(
+                "venire_provider_batches",
+                "Batches at providers that are not over, by what their providers said last.",
+                ["standing"],
+                registry=registry,
+            ),
+            "provider_seats": Gauge(
+                "venire_provider_batch_seats",
+                "Seats that wait for a batch at a provider: queued for one, sent with one.",
+                ["state"],
+                registry=registry,
             ),
             "dollars": Gauge(
                 "venire_batch_usd",
@@ -152,7 +164,8 @@ class Metrics:
             children = self._by_seat[judge.name, outcome] = self._seat_children(judge, outcome)
         usage = reply.usage
         children.calls.inc()
-        children.seconds.observe(reply.latency_ms / 1000)
+        if reply.latency_ms:  # a batch at a provider answers when it answers
+            children.seconds.observe(reply.latency_ms / 1000)
         children.attempts.inc(usage.attempts)
         children.cost.inc(usage.cost_usd)
         children.input.inc(usage.input_tokens)

@@ -13,6 +13,7 @@ import httpx2
 import pytest
 
 from tests.conftest import BACKENDS, EMPTY, PostgreSQL
+from tests.provider_server.fixture import provider  # noqa: F401 - a fixture
 from tests.running_service import PAIRWISE, POINTWISE, RunningService, running_service
 
 JSONL = {"content-type": "application/x-ndjson"}

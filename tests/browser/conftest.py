@@ -1,15 +1,20 @@
 """A real Chromium before a real service with a small calibrated project."""
 
+import contextlib
 import os
 import shutil
+import sqlite3
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, Request, sync_playwright
 
+from app.domain.ids import read_id
+from tests.batches.conftest import lines, send
 from tests.running_service import RunningService, running_service
 from tests.web.pages.planted import fill
 
@@ -57,7 +62,32 @@ def project(_migrated_sqlite: Path, tmp_path_factory: pytest.TempPathFactory) ->
     with running_service({"VENIRE_DATA_DIR": str(folder)}) as running:
         with running.client() as client:
             ids = fill(client)
+            ids["batch_at_providers"] = _at_providers(client, folder / "venire.db")
         yield Project(running, ids)
+
+
+def _at_providers(client: httpx2.Client, database: Path) -> str:
+    """A batch as it is while its seats are at providers: simulated judges have none, so that its rows are
+    written here."""
+    query = {"mode": "batch", "fallback": "batch", "budget_usd": 1}
+    sent = send(client, lines(3, rubric="support"), **query)
+    made = {"state": "over", "requests": 40, "done": 38, "failed": 2, "answered": 38, "returned": 2}
+    made |= {"held_usd": 0.0, "spent_usd": 0.25, "day": 0, "looks": 1, "due_at": 0, "created_at": 0}
+    shown = [
+        {"standing": "expired", "provider_id": "batch_abc123", "ended_at": 1_790_000_000_000},
+        {"standing": "working", "state": "sent", "provider_id": "msgbatch_0123456789", "held_usd": 1.5},
+        {"state": "intended", "detail": "HTTP 503: the provider is overloaded, try again later"},
+    ]
+    with contextlib.closing(sqlite3.connect(database, isolation_level=None)) as ours:
+        project, judge = ours.execute("SELECT project_id, id FROM judge_versions LIMIT 1").fetchone()
+        for number, one in enumerate(shown, 1):
+            row = made | one | {"id": number, "project_id": project, "judge_version_id": judge}
+            row["batch_id"] = read_id("b", sent["batch_id"])
+            places = ", ".join("?" * len(row))
+            ours.execute(
+                f"INSERT INTO provider_batches ({', '.join(row)}) VALUES ({places})", [*row.values()]
+            )
+    return str(sent["batch_id"])
 
 
 @dataclass

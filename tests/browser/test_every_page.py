@@ -48,6 +48,7 @@ PAGES = {
     "grade of a pair": "/ui/grades/{grade_pair}",
     "batches": "/ui/batches",
     "batch": "/ui/batches/{batch}",
+    "batch at providers": "/ui/batches/{batch_at_providers}",
     "rubrics": "/ui/rubrics",
     "rubric": "/ui/rubrics/support",
     "imports": "/ui/imports",

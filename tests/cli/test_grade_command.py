@@ -146,3 +146,14 @@ def test_a_file_is_graded_until_its_comparison_is_decided(url, tmp_path):
     unknown = venire("grade", file, "--stop-when", "bot-v6", "nobody", url=url)
     assert unknown.returncode == 1
     assert "no prompt has answers of both" in unknown.stderr
+
+
+def test_judges_without_batch_endpoints_are_asked_one_by_one_in_mode_batch(url, tmp_path):
+    file = write_lines(tmp_path / "r.jsonl", requests(4, rubric="help", strata={"run": "by batch"}))
+    done = venire("grade", file, "--mode", "batch", "--fallback", "none", url=url)
+    assert done.returncode == 0, done.stderr
+    assert "No judge's provider has a batch endpoint" in done.stderr
+    assert len(done.stdout.splitlines()) == 4
+    wrong = venire("grade", file, "--fallback", "batch", url=url)
+    assert wrong.returncode != 0
+    assert "mode=batch" in wrong.stderr

@@ -18,7 +18,16 @@ from app.batches.checking import Line, Lines
 from app.batches.known import KnownItems
 from app.batches.saving import saved_by
 from app.batches.stopping import rule_of
-from app.domain.batches import Batch, BatchMode, BatchOptions, BatchStatus, Reuse, Spending
+from app.domain.batches import (
+    AtProviders,
+    Batch,
+    BatchMode,
+    BatchOptions,
+    BatchStatus,
+    Estimate,
+    Reuse,
+    Spending,
+)
 from app.domain.ids import read_id, show_id
 from app.domain.judging import PanelRequest, Stages
 from app.domain.problems import BadInput, Problem
@@ -47,6 +56,26 @@ _LONGEST_LINE = 16_000_000  # bytes
 _NOT_IN_BATCHES = ("wait", "callback_url")
 
 
+class JudgeShareOut(Answered):
+    """How a judge is asked, and what that will probably cost, in US dollars."""
+
+    judge: str = Field(description="Name of the judge.", examples=["gpt-x"])
+    way: Literal["batch", "ordinary"] = Field(
+        description="By its provider's batches, or one by one.", examples=["batch"]
+    )
+    price_factor: float = Field(
+        description="The price relative to ordinary calls, before what is asked one by one.", examples=[0.5]
+    )
+    seats: float = Field(description="Seats expected.", examples=[5000.0])
+    expected_usd: float = Field(description="The most likely sum.", examples=[4.1])
+    low_usd: float = Field(description="Low end of the range.", examples=[2.9])
+    high_usd: float = Field(description="High end of the range; no bound.", examples=[8.4])
+    at_worst_usd: float = Field(
+        description="By batches: about what has to be set aside to send all its requests at once.",
+        examples=[31.0],
+    )
+
+
 class EstimateOut(Answered):
     """What a batch will probably cost, in US dollars."""
 
@@ -54,6 +83,57 @@ class EstimateOut(Answered):
     expected_usd: float = Field(description="The most likely sum.", examples=[41.5])
     low_usd: float = Field(description="Low end of the range.", examples=[29.1])
     high_usd: float = Field(description="High end of the range; no bound.", examples=[74.7])
+    judges: list[JudgeShareOut] = Field(description="Each judge's part.", examples=[[]])
+
+
+class ProviderBatchOut(Answered):
+    """A batch at a judge's provider."""
+
+    judge: str = Field(description="Name of the judge.", examples=["gpt-x"])
+    intent: str = Field(
+        description="Ours for it: the custom id of each of its requests begins with it.", examples=["71830"]
+    )
+    provider_id: str | None = Field(
+        description="The provider's id; null until it is known.", examples=["batch_abc123"]
+    )
+    state: Literal["intended", "sent", "over"] = Field(
+        description="Intended: on record, and not known to be at the provider yet.", examples=["sent"]
+    )
+    standing: (
+        Literal["working", "cancelling", "completed", "expired", "cancelled", "failed", "full"] | None
+    ) = Field(
+        description="What the provider said last. Full: it had too much waiting, the seats wait here.",
+        examples=["working"],
+    )
+    detail: str | None = Field(description="What went wrong.", examples=[None])
+    requests: int = Field(description="Requests in it.", examples=[50000])
+    done: int = Field(description="Requests done, as the provider counts them meanwhile.", examples=[31000])
+    failed: int = Field(description="Requests failed, as the provider counts them.", examples=[2])
+    answered: int = Field(description="Replies on record.", examples=[0])
+    returned: int = Field(
+        description="Requests that it did not answer: sent again or asked one by one.", examples=[0]
+    )
+    held_usd: float = Field(description="Set aside for it, in US dollars.", examples=[12.5])
+    spent_usd: float = Field(description="What its replies cost, in US dollars.", examples=[0.0])
+    created_at: datetime = Field(description="When it was put on record.", examples=["2026-11-22T10:00:00Z"])
+    sent_at: datetime | None = Field(
+        description="When the provider had it.", examples=["2026-11-22T10:00:09Z"]
+    )
+    expires_at: datetime | None = Field(
+        description="Until when the provider answers.", examples=["2026-11-23T10:00:09Z"]
+    )
+    ended_at: datetime | None = Field(description="When it was over.", examples=[None])
+
+
+class ProvidersOut(Answered):
+    """What waits at judges' providers."""
+
+    queued: int = Field(description="Seats in no batch at a provider yet.", examples=[0])
+    sent: int = Field(description="Seats in one that is not over.", examples=[50000])
+    due_at: datetime | None = Field(
+        description="When the last of them has to be over.", examples=["2026-11-23T10:00:09Z"]
+    )
+    batches: list[ProviderBatchOut] = Field(description="All of them, oldest first.", examples=[[]])
 
 
 class SpendingOut(Answered):
@@ -167,6 +247,10 @@ class BatchOut(Answered):
     status: Status = Field(description="Where it stands.", examples=["running"])
     stop_reason: str | None = Field(description="Why it stands still.", examples=[None])
     mode: Literal["live", "batch"] = Field(description="How judges are called.", examples=["live"])
+    fallback: Literal["ordinary", "batch", "none"] | None = Field(
+        description="With mode `batch`: what becomes of a seat that a provider's batch did not answer.",
+        examples=[None],
+    )
     reuse: Literal["never", "same_project"] = Field(
         description="Whether earlier verdicts are used again.", examples=["never"]
     )
@@ -179,6 +263,9 @@ class BatchOut(Answered):
         examples=[None],
     )
     saved: SavedOut = Field(description="What it did not spend.", examples=[{}])
+    providers: ProvidersOut | None = Field(
+        description="With mode `batch`: what waits at the judges' providers.", examples=[None]
+    )
     rate_per_s: float | None = Field(description="Items settled per second so far.", examples=[31.5])
     left_s: float | None = Field(description="Seconds left at that rate.", examples=[31.3])
     cost_left_usd: float | None = Field(
@@ -316,8 +403,27 @@ async def create_batch(
             ge=0,
             le=1_000_000_000,
             allow_inf_nan=False,
-            description="The most it may cost; by default the high end of the estimate.",
+            description="The most it may cost; by default the high end of the estimate, with `mode=batch` "
+            "what has to be set aside to send all requests at once.",
             examples=[50],
+        ),
+    ] = None,
+    mode: Annotated[
+        Literal["live", "batch"],
+        Query(
+            description="`batch`: by the providers' batch endpoints, at their price (half, in general), "
+            "within about a day. Judges whose provider has none are asked one by one.",
+            examples=["live"],
+        ),
+    ] = "live",
+    fallback: Annotated[
+        Literal["ordinary", "batch", "none"] | None,
+        Query(
+            description="With `mode=batch`, for seats that a provider's batch did not answer and for judges "
+            "that are asked in place of one without a verdict: `ordinary` asks them one by one, `batch` by "
+            "another batch, once; `none` leaves seats unscored and asks nobody in their place. By default "
+            "`ordinary`.",
+            examples=["ordinary"],
         ),
     ] = None,
     reuse: Annotated[
@@ -353,15 +459,21 @@ async def create_batch(
 ) -> Response:
     """Every line is checked before anything is paid; one bad line refuses the file, all are named."""
     stop = None if stop_when is None else _stop_rule(stop_when)
+    if fallback is not None and mode != "batch":
+        problem = Problem(
+            "only a batch of `mode=batch` has a fallback", path="query.fallback", value=fallback
+        )
+        raise BadInput("there is nothing to fall back from", [problem])
     if _media_type(request) == "application/json":
         known = await read_json(request, KnownItemsIn)
         lines: Lines = services.batches.lines_of(caller.project, known.wanted(first))
     else:
         lines = _read_lines(request, rubric, first)
     if dry_run:
-        items, estimate = await services.batches.check(caller.project, lines, stop)
-        return JsonResponse(orjson.dumps({"items": items, "estimate": estimate}))
-    options = BatchOptions(mode=BatchMode.LIVE, reuse=Reuse(reuse))
+        items, estimate = await services.batches.check(caller.project, lines, BatchMode(mode), stop)
+        return JsonResponse(orjson.dumps({"items": items, "estimate": _estimate(estimate)}))
+    more = {"fallback": fallback or "ordinary"} if mode == "batch" else {}
+    options = BatchOptions(mode=BatchMode(mode), reuse=Reuse(reuse), more=more)
     batch = await services.batches.create(
         caller.project, lines, options, name=name, budget_usd=budget_usd, stop=stop
     )
@@ -504,6 +616,7 @@ async def _shown(services: Services, batch: Batch) -> dict[str, Any]:
         "status": batch.status.value,
         "stop_reason": batch.stop_reason,
         "mode": batch.options.mode.value,
+        "fallback": batch.options.fallback.value if batch.options.mode is BatchMode.BATCH else None,
         "reuse": batch.options.reuse.value,
         "items": batch.items,
         "counts": {
@@ -514,12 +627,7 @@ async def _shown(services: Services, batch: Batch) -> dict[str, Any]:
             "calls": counts.calls,
             "reused": counts.reused,
         },
-        "estimate": {
-            "seats": batch.estimate.seats,
-            "expected_usd": round(batch.estimate.expected_usd, 9),
-            "low_usd": round(batch.estimate.low_usd, 9),
-            "high_usd": round(batch.estimate.high_usd, 9),
-        },
+        "estimate": _estimate(batch.estimate),
         "budget": _spending(spending).model_dump(),
         "comparison": _comparison(batch),
         "saved": {
@@ -528,6 +636,7 @@ async def _shown(services: Services, batch: Batch) -> dict[str, Any]:
             "second_stage": saved.second_stage,
             "decided": saved.decided,
         },
+        "providers": _providers(await services.batches.at_providers(batch)),
         "rate_per_s": pace.rate_per_s,
         "left_s": pace.left_s,
         "cost_left_usd": pace.cost_left_usd,
@@ -558,6 +667,39 @@ def _comparison(batch: Batch) -> dict[str, Any] | None:
     kept = {name: getattr(rule, name) for name in (*StopWhenIn.model_fields, "seed", "prompts")}
     calibration = None if rule.calibration_id is None else show_id("c", rule.calibration_id)
     return {**kept, "calibration_id": calibration, **asdict(found)}
+
+
+def _estimate(estimate: Estimate) -> dict[str, Any]:
+    judges = [
+        {
+            "judge": one.judge,
+            "way": "batch" if one.by_batch else "ordinary",
+            "price_factor": one.price_factor,
+            "seats": one.seats,
+            "expected_usd": round(one.expected_usd, 9),
+            "low_usd": round(one.low_usd, 9),
+            "high_usd": round(one.high_usd, 9),
+            "at_worst_usd": round(one.at_worst_usd, 9),
+        }
+        for one in estimate.judges
+    ]
+    return {
+        "seats": estimate.seats,
+        "expected_usd": round(estimate.expected_usd, 9),
+        "low_usd": round(estimate.low_usd, 9),
+        "high_usd": round(estimate.high_usd, 9),
+        "judges": judges,
+    }
+
+
+def _providers(waiting: AtProviders | None) -> dict[str, Any] | None:
+    if waiting is None:
+        return None
+    names = [name for name in ProviderBatchOut.model_fields if name != "intent"]
+    batches = [
+        {"intent": str(one.id), **{name: getattr(one, name) for name in names}} for one in waiting.batches
+    ]
+    return {"queued": waiting.queued, "sent": waiting.sent, "due_at": waiting.due_at, "batches": batches}
 
 
 def _spending(spending: Spending) -> SpendingOut:

@@ -78,6 +78,8 @@ async def metrics(caller: Annotated[Caller, needs(Scope.READ)], services: Served
             "workers": now.workers,
             "dollars": now.dollars,
             "saved": now.saved,
+            "provider_batches": now.provider_batches,
+            "provider_seats": now.provider_seats,
         },
         {"items_left": now.items_left, "places": now.places, "in_flight": now.in_flight},
     )

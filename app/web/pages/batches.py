@@ -11,7 +11,7 @@ from starlette.responses import RedirectResponse, Response
 from app.access.keys import Caller
 from app.batches.saving import Saved, saved_by
 from app.batches.stopping import rule_of
-from app.domain.batches import Batch, BatchStatus, Spending, Worker
+from app.domain.batches import AtProviders, Batch, BatchMode, BatchStatus, ProviderBatch, Spending, Worker
 from app.domain.ids import read_id, show_id
 from app.domain.problems import BadInput, Conflict, Problem
 from app.domain.projects import ProjectLimits, Scope
@@ -36,6 +36,18 @@ STATUS_MARKS = {
     BatchStatus.DONE: Mark("done", "good", "every item is settled"),
     BatchStatus.DECIDED: Mark("decided", "good", "what it was to decide is decided"),
     BatchStatus.CANCELLED: Mark("cancelled", "", "ended by its caller"),
+}
+
+WAYS = {BatchMode.LIVE: "one by one", BatchMode.BATCH: "by their providers' batches, where these have them"}
+PROVIDER_MARKS = {
+    "intended": Mark("being sent", "", "on record, and not known to be at the provider yet"),
+    "working": Mark("at work", "", "the provider works on it"),
+    "cancelling": Mark("being cancelled", "", "what is done so far will be recorded"),
+    "completed": Mark("completed", "good", "the provider is done with it"),
+    "expired": Mark("expired", "unsure", "the provider did not answer all of it in time"),
+    "cancelled": Mark("cancelled", "", "ended early; what was done is recorded"),
+    "failed": Mark("failed", "bad", "it brought nothing"),
+    "full": Mark("not taken", "unsure", "too much was waiting at the provider; its seats are sent later"),
 }
 
 
@@ -115,8 +127,26 @@ class BatchesPage:
 
 
 @dataclass(frozen=True, slots=True)
+class ProviderLine:
+    """A batch at a judge's provider."""
+
+    judge: str
+    name: str
+    mark: Mark
+    why: str
+    requests: str
+    done: str
+    answered: str
+    returned: str
+    held: str
+    spent: str
+    due: str
+
+
+@dataclass(frozen=True, slots=True)
 class BatchPage:
-    """One batch. ``actions`` are what its caller may do now, by name and words."""
+    """One batch. ``actions`` are what its caller may do now, by name and words; ``providers`` its batches
+    at judges' providers, ``waiting`` facts about them."""
 
     title: str
     id: str
@@ -131,6 +161,8 @@ class BatchPage:
     may_top_up: bool
     action_href: str
     results_href: str
+    providers: tuple[ProviderLine, ...] = ()
+    waiting: tuple[tuple[str, str], ...] = ()
 
 
 @router.get("/ui/batches")
@@ -171,7 +203,7 @@ async def batch_page(
     batch = await services.batches.get(caller.project, read_id("b", batch_id))
     counts, pace, saved = batch.counts, services.batches.pace(batch), saved_by(batch)
     steers = may(request, Scope.GRADE)
-    estimate = batch.estimate
+    estimate, waiting = batch.estimate, await services.batches.at_providers(batch)
     context = BatchPage(
         title=batch.name or batch_id,
         id=batch_id,
@@ -187,6 +219,7 @@ async def batch_page(
             ("Still to grade", count(batch.items - counts.settled)),
             ("Judge calls", count(counts.calls)),
             ("Judge calls saved", _saved(saved)),
+            ("Judges are asked", WAYS[batch.options.mode]),
             ("Seats with an earlier verdict", count(counts.reused)),
             ("Items per second", NONE if pace.rate_per_s is None else f"{pace.rate_per_s:,.1f}"),
             ("Time left", NONE if pace.left_s is None else duration(1000 * pace.left_s)),
@@ -207,6 +240,8 @@ async def batch_page(
         may_top_up=steers and not batch.status.over and batch.spending.limit_usd is not None,
         action_href=f"/ui/batches/{batch_id}",
         results_href=f"/batches/{batch_id}/results",
+        providers=tuple(map(_provider, waiting.batches)) if waiting else (),
+        waiting=_waiting(waiting) if waiting else (),
     )
     return show(request, "batch.html", context)
 
@@ -263,6 +298,30 @@ def _saved(saved: Saved) -> str:
     if saved.decided and saved.second_stage:
         return f"{count(saved.calls)} ({count(saved.decided)} by the decision)"
     return count(saved.calls)
+
+
+def _waiting(waiting: AtProviders) -> tuple[tuple[str, str], ...]:
+    return (
+        ("Seats to be sent", count(waiting.queued)),
+        ("Seats in batches at providers", count(waiting.sent)),
+        ("All of these are due", moment(waiting.due_at)),
+    )
+
+
+def _provider(one: ProviderBatch) -> ProviderLine:
+    return ProviderLine(
+        judge=one.judge,
+        name=one.provider_id or NONE,
+        mark=PROVIDER_MARKS[one.standing or one.state],
+        why=one.detail or "",
+        requests=count(one.requests),
+        done=count(one.done),
+        answered=count(one.answered),
+        returned=count(one.returned),
+        held=money(one.held_usd),
+        spent=money(one.spent_usd),
+        due=moment(one.ended_at or one.expires_at),
+    )
 
 
 def _actions(batch: Batch) -> tuple[tuple[str, str], ...]:
