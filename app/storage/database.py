@@ -119,7 +119,7 @@ class Database:
     ``cache_mb`` is the most that each connection to a SQLite file keeps of it.
     """
 
-    def __init__(self, url: str, *, readers: int = 4, cache_mb: int = 128, rng: Random | None = None) -> None:
+    def __init__(self, url: str, *, readers: int = 4, cache_mb: int = 32, rng: Random | None = None) -> None:
         self.url = read_url(url)
         self.backend = "sqlite" if self.url.get_backend_name() == "sqlite" else "postgresql"
         self._rng = rng or SystemRandom()
