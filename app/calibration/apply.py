@@ -97,12 +97,7 @@ def score_grade(
     pair = rubric.rubric.kind is RubricKind.PAIRWISE
     out = []
     for k in range(1 if pair else len(item.answers)):
-        readings = [
-            _reading(seat, score, pair)
-            for seat, reply in replies
-            for score in reply.scores
-            if score.criterion == criterion and score.answer == k
-        ]
+        readings = [reading for _, reading in readings_of(criterion, k, replies, pair)]
         if prepared is None:
             out.append(CalibratedScore(None, None, LEVEL, None, ScoreStatus.JUDGE_RELATIVE, (_NEVER,)))
             continue
@@ -118,6 +113,18 @@ def score_grade(
             )
         )
     return out
+
+
+def readings_of(
+    criterion: str, answer: int, replies: Sequence[tuple[Seat, Reply]], pair: bool
+) -> list[tuple[Seat, Reading]]:
+    """What the seats said of one answer (or the pair) on a criterion."""
+    return [
+        (seat, _reading(seat, score, pair))
+        for seat, reply in replies
+        for score in reply.scores
+        if score.criterion == criterion and score.answer == answer
+    ]
 
 
 def _reading(seat: Seat, score: Score, pair: bool) -> Reading:

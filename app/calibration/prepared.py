@@ -4,8 +4,9 @@ This repeats `stats.item_score` and `stats.system_scores` for a single unit in p
 a hundred times more at that size); a test holds the two together.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import isfinite, log1p, sqrt
 from typing import Any
 
@@ -13,9 +14,10 @@ import numpy as np
 from scipy import stats
 
 from app.calibration.limits import Refusal
+from app.calibration.stored_factor import stored_factor, strangers
 from app.domain.calibration import CalibratedScore, ScoreStatus
 from app.domain.judging import JudgeVersion
-from app.stats.factors import PanelFactor, subset_weights
+from app.stats.factors import subset_weights
 from app.stats.ties import tie_probability
 
 
@@ -53,7 +55,7 @@ class PreparedCalibration:
         scale = model["scale"]
         self._low, self._width = scale["low"], scale["high"] - scale["low"]
         self._upright = bool(scale["higher_is_better"])
-        self.factor = _factor(model)
+        self.factor = stored_factor(model)
         judges = model["judges"]
         self.judge_codes = {row["version"]: j for j, row in enumerate(judges)}
         self._by_name = {row["name"]: j for j, row in enumerate(judges) if row.get("used")}
@@ -62,7 +64,7 @@ class PreparedCalibration:
         self._digests: dict[JudgeVersion, str] = {}
         self._weights: dict[tuple[tuple[int, int], ...], tuple[tuple[float, ...], float]] = {}
         self._systems = {row["name"]: (row["mean"], row["variance"]) for row in model["systems"]}
-        self._strangers = _strangers(model)
+        self._strangers = strangers(model)
         self._item: Mapping[str, Any] | None = model["item"]
         self._refused = {row["reason"]: row["sentence"] for row in model["refused"]}
         if self._item is not None:
@@ -105,12 +107,10 @@ class PreparedCalibration:
         strangers: list[Reading] = []
         changed: list[str] = []
         for reading in readings:
-            code = self._code(reading.judge)
+            code, other_version = self._usable(reading.judge)
+            if other_version:
+                changed.append(reading.judge.name)
             if code is None:
-                code = self._by_name.get(reading.judge.name)
-                if code is not None:
-                    changed.append(reading.judge.name)
-            if code is None or not self.factor.used[code]:
                 strangers.append(reading)
                 continue
             cells.setdefault(code, []).append(self._inner(reading, code))
@@ -118,18 +118,92 @@ class PreparedCalibration:
         if not cells:
             return self._strange_panel(strangers, names)
         key = tuple(sorted((code, len(values)) for code, values in cells.items()))
-        known = self._weights.get(key)
-        if known is None:
-            judges, draws = np.array(key).T
-            weights, reliability = subset_weights(self.factor, judges, draws)
-            known = self._weights[key] = (tuple(float(w) for w in weights), reliability)
-        weights_of, reliability = known
+        weights_of, reliability = self._weights_of(key)
         if reliability <= 0.0:
             return None
         total = 0.0
         for (code, draws_of), weight in zip(key, weights_of, strict=True):
             total += weight * (sum(cells[code]) / draws_of - float(self.factor.mean[code]))
         return _Panel(total, (1.0 - reliability) / reliability, names, tuple(dict.fromkeys(changed)))
+
+    def _usable(self, judge: JudgeVersion) -> tuple[int | None, bool]:
+        """The judge's place in the factor, None without a weight; whether another version stands in."""
+        code, other_version = self._code(judge), False
+        if code is None:
+            code = self._by_name.get(judge.name)
+            other_version = code is not None
+        if code is None or self.factor is None or not self.factor.used[code]:
+            return None, other_version
+        return code, other_version
+
+    def _weights_of(self, key: tuple[tuple[int, int], ...]) -> tuple[tuple[float, ...], float]:
+        """Weights and reliability of judges with their numbers of draws."""
+        known = self._weights.get(key)
+        if known is None:
+            assert self.factor is not None
+            judges, draws = np.array(key).T
+            weights, reliability = subset_weights(self.factor, judges, draws)
+            known = self._weights[key] = (tuple(float(w) for w in weights), reliability)
+        return known
+
+    def weigh(self, readings: Sequence[Reading]) -> tuple[tuple[float, float] | None, ...]:
+        """Weight and deviation of each reading: the panel's score G is the sum of their products.
+
+        A deviation is the reading less the judge's mean, on the inner scale. None for what does not count.
+        """
+        if self.factor is None or self._strangers is None:
+            return (None,) * len(readings)
+        codes = [self._usable(reading.judge)[0] for reading in readings]
+        draws = Counter(code for code in codes if code is not None)
+        if not draws:
+            found = []
+            for reading in readings:
+                mean, loading, _ = self._strangers.get(reading.judge.family) or self._strangers[""]
+                found.append((1 / (loading * len(readings)), self._inner(reading, None) - mean))
+            return tuple(found)
+        key = tuple(sorted(draws.items()))
+        weight = {code: w for (code, _), w in zip(key, self._weights_of(key)[0], strict=True)}
+        return tuple(
+            None
+            if code is None
+            else (weight[code] / draws[code], self._inner(reading, code) - float(self.factor.mean[code]))
+            for code, reading in zip(codes, readings, strict=True)
+        )
+
+    def line(
+        self,
+        readings: Sequence[Reading],
+        *,
+        system: str | None,
+        other_system: str | None = None,
+        words: float | None = None,
+        other_words: float | None = None,
+    ) -> tuple[float, float] | None:
+        """The score on the inner scale, before it is kept within it, as a line in G: where every judge gives
+        its own mean (G = 0), and per unit of G. None where the panel says nothing."""
+        panel = self._read(readings)
+        if panel is None:
+            return None
+        if self._item is None:
+            about = self.model["panel"]
+            return float(about["consensus_mean"]), float(about["consensus_slope"])
+        item, size = self._item, self._size(words, other_words, self._item)
+
+        def mean(score: float) -> float:
+            at = replace(panel, score=score)
+            between, centre, _ = self._place(
+                at, system, other_system, item["names"], item["coefficients"], item
+            )
+            x = _columns(item["names"], between, centre, size)
+            return float(self._combine(x, system, other_system, item)[0])
+
+        return mean(0.0), mean(1.0) - mean(0.0)
+
+    def points(self, inner: float) -> float:
+        """From the inner scale to the criterion's own, also past its ends; pairs stay signed."""
+        if self.signed:
+            return inner
+        return float(self._low + (inner if self._upright else 1.0 - inner) * self._width)
 
     def _strange_panel(self, readings: Sequence[Reading], names: tuple[str, ...]) -> _Panel | None:
         """Judges never seen: their family's average judge (or anyone's), noisier by how judges differ."""
@@ -209,16 +283,7 @@ class PreparedCalibration:
         names, coefficients = item["names"], item["coefficients"]
         between, centre, variance = self._place(panel, system, other_system, names, coefficients, item)
         size = self._size(words, other_words, item)
-        x = [
-            1.0
-            if n == "intercept"
-            else centre
-            if n == "panel"
-            else between
-            if n == "between_systems"
-            else size
-            for n in names
-        ]
+        x = _columns(names, between, centre, size)
         mean, spread = self._combine(x, system, other_system, item)
         variance += spread + item["residual_variance"] + item["prompt_variance"]
         if system not in self._effects:
@@ -316,39 +381,7 @@ class PreparedCalibration:
         return min(ends), max(ends)
 
 
-def _factor(model: Mapping[str, Any]) -> PanelFactor | None:
-    """The panel's factor as `stats.factors` fitted it."""
-    about, judges = model["panel"], model["judges"]
-    if about is None:
-        return None
-
-    def column(key: str) -> Any:
-        return np.array([np.nan if row[key] is None else row[key] for row in judges], float)
-
-    used = np.array([row["used"] for row in judges], bool)
-    return PanelFactor(
-        mean=column("mean"), sd=column("sd"), loading=column("loading"),
-        covariance=np.array(about["covariance"], float), used=used,
-        reason=tuple(row["reason"] for row in judges), repeat_variance=column("repeat_variance"),
-        mean_inverse_draws=column("mean_inverse_draws"), units=column("units"),
-        overlaps=np.zeros((len(judges), len(judges))), consensus_mean=about["consensus_mean"],
-        consensus_slope=about["consensus_slope"], mean_correlation=about["mean_correlation"],
-        assumed_reliability=about["assumed_reliability"], weak=about["weak"],
-        iterations=about["iterations"], converged=about["converged"],
-    )  # fmt: skip
-
-
-def _strangers(model: Mapping[str, Any]) -> dict[str, tuple[float, float, float]] | None:
-    """Per family (and "" for any): mean, loading and error variance (on q's scale) of a judge never seen."""
-    rows = [row for row in model["judges"] if row.get("used") and row["loading"] > 1e-6]
-    if not rows:
-        return None
-    means = np.array([row["mean"] for row in rows])
-    apart = float(means.var(ddof=1)) if len(rows) > 1 else float(np.mean([row["sd"] for row in rows]) ** 2)
-    found = {}
-    for family in ("", *{row["family"] for row in rows}):
-        kin = [row for row in rows if family in ("", row["family"])]
-        mean, loading = (float(np.mean([row[key] for row in kin])) for key in ("mean", "loading"))
-        own = float(np.mean([row["sd"] ** 2 - row["loading"] ** 2 for row in kin]))
-        found[family] = (mean, loading, (max(own, 0.0) + apart) / loading**2)
-    return found
+def _columns(names: Sequence[str], between: float, centre: float, size: float) -> list[float]:
+    """The row of the map's regression."""
+    known = {"intercept": 1.0, "panel": centre, "between_systems": between, "length": size}
+    return [known[name] for name in names]

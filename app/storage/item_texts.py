@@ -1,5 +1,6 @@
 """The texts of items and answers, and whose they are, by their ids."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -8,7 +9,7 @@ from sqlalchemy import Connection, select
 
 from app.storage.columns import is_one_of
 from app.storage.database import Database
-from app.storage.tables import answers, items, systems, texts
+from app.storage.tables import answers, grades, items, systems, texts
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +42,29 @@ class Texts:
 async def load_texts(db: Database, answer_ids: Sequence[int]) -> Texts:
     """The answers of these ids with their items."""
     return await db.read(lambda c: _read(c, list(dict.fromkeys(answer_ids))))
+
+
+async def answers_known(db: Database, project_id: int, answer_ids: Sequence[int]) -> frozenset[int]:
+    """Those of the ids that are answers of the project."""
+    query = select(answers.c.id).where(answers.c.project_id == project_id, answers.c.id.in_(list(answer_ids)))
+    return await db.read(lambda c: frozenset(c.execute(query).scalars()))
+
+
+async def grades_of_answers(
+    db: Database, project_id: int, item_id: int, answer_ids: Sequence[int], *, most: int = 50
+) -> tuple[int, ...]:
+    """The newest grades of an item that judged all of these answers, by id."""
+    g = grades.c
+    query = (
+        select(g.id, g.answer_ids)
+        .where(g.item_id == item_id, g.project_id == project_id)
+        .order_by(g.id.desc())
+        .limit(most)
+    )
+    wanted = set(answer_ids)
+    return await db.read(
+        lambda c: tuple(row.id for row in c.execute(query) if wanted <= set(json.loads(row.answer_ids)))
+    )
 
 
 def _read(connection: Connection, ids: list[int]) -> Texts:

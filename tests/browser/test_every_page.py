@@ -46,6 +46,8 @@ PAGES = {
     "grades": "/ui/grades",
     "grade": "/ui/grades/{grade}",
     "grade of a pair": "/ui/grades/{grade_pair}",
+    "grade with its sum": "/ui/grades/{grade_weighed}",
+    "answer": "/ui/answers/{answer}?rubric=support",
     "batches": "/ui/batches",
     "batch": "/ui/batches/{batch}",
     "batch at providers": "/ui/batches/{batch_at_providers}",
@@ -63,6 +65,7 @@ IN_EVERY_LOOK = (
     "judge",
     "judge of pairs",
     "judge without a report",
+    *("grade", "grade of a pair", "grade with its sum", "answer"),
 )
 # Of axe's rules these depend on how a page looks (colours by scheme, the rest by width), the others on
 # what it is made of, which is the same everywhere.

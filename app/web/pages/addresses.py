@@ -23,3 +23,8 @@ def inside(address: str) -> str:
     plain = address.isascii() and address.isprintable() and "\\" not in address
     ours = address == "/ui" or address.startswith(("/ui/", "/ui?"))
     return address if plain and ours else "/ui"
+
+
+def answer_url(answer_id: str, other_answer_id: str | None, rubric: str, criterion: str | None = None) -> str:
+    """The page of an answer or a pair."""
+    return url("answers", answer_id, other=other_answer_id, rubric=rubric, criterion=criterion)

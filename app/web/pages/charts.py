@@ -76,6 +76,22 @@ def interval_mark(
     return _svg(_ROW, "".join(parts))
 
 
+def step_mark(axis: Axis, before: float, after: float, *, sum_: bool = False) -> Markup:
+    """One row of a sum: from where it stood to where it stands; the sum itself as a dot. Hidden from
+    screen readers, as the numbers stand in the row."""
+    middle = _ROW / 2
+    parts = [
+        f'<line class="axis" x1="{_PAD}" x2="{_WIDTH - _PAD}" y1="{middle}" y2="{middle}" opacity=".25"/>'
+    ]
+    at, to = axis.x(before), axis.x(after)
+    if sum_:
+        parts.append(f'<circle class="estimate" cx="{to:.1f}" cy="{middle}" r="4.5"/>')
+    else:
+        parts.append(f'<line class="interval" x1="{at:.1f}" x2="{to:.1f}" y1="{middle}" y2="{middle}"/>')
+        parts.append(f'<line class="axis" x1="{to:.1f}" x2="{to:.1f}" y1="{middle - 6}" y2="{middle + 6}"/>')
+    return _svg(_ROW, "".join(parts))
+
+
 def effect_chart(
     *, estimate: float | None, interval: tuple[float, float] | None, no_effect: float | None
 ) -> Markup:

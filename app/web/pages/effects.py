@@ -39,7 +39,7 @@ class ExampleView:
     about: str
     prompt: str | None
     texts: tuple[tuple[str, str], ...]
-    href: str | None
+    href: str
 
 
 @dataclass(frozen=True, slots=True)

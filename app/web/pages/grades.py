@@ -11,17 +11,23 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from app.access.keys import Caller
+from app.auditing.similar_anchors import SimilarAnchor, similar_anchors
+from app.calibration.explain import Explained
 from app.domain.calibration import CalibratedScore
 from app.domain.ids import read_id, show_id
 from app.domain.judging import SecondStage
 from app.domain.projects import Scope
 from app.domain.rubrics import Criterion, RubricKind
-from app.grading.results import Grade, PanelSummary, SeatOutcome
+from app.grading.results import Grade, PanelSummary, SeatOutcome, scored
 from app.reporting.activity import GradeHead, recent_grades
+from app.reporting.contributions import contributions
 from app.web.callers import needs
 from app.web.pages.addresses import url
-from app.web.pages.charts import axis_over, interval_mark
-from app.web.pages.page import HEADERS, show
+from app.web.pages.anchors_beside import AnchorLine, anchor_lines
+from app.web.pages.charts import axis_mark, axis_over, interval_mark, share_bar, step_mark
+from app.web.pages.grade_tables import grade_tables
+from app.web.pages.page import HEADERS, may, show
+from app.web.pages.tables import FileKind, Files, TableName, as_file, files
 from app.web.pages.words import (
     NONE,
     SCORE_MARKS,
@@ -125,6 +131,29 @@ class SeatLine:
 
 
 @dataclass(frozen=True, slots=True)
+class PartLine:
+    """A row of the sum that makes a calibrated score: where it starts, what a verdict moved, or the sum."""
+
+    what: str
+    href: str | None
+    gave: str
+    weight: str
+    bar: Markup | None
+    points: str
+    picture: Markup
+
+
+@dataclass(frozen=True, slots=True)
+class SumView:
+    """How one calibrated score came about, on one axis. ``kept`` is None unless the scale cut the sum."""
+
+    title: str
+    axis: Markup
+    lines: tuple[PartLine, ...]
+    kept: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class GradePage:
     """One grade."""
 
@@ -144,6 +173,10 @@ class GradePage:
     level: str
     seats: tuple[SeatLine, ...]
     warnings: tuple[str, ...]
+    sums: tuple[SumView, ...]
+    anchors: tuple[AnchorLine, ...] | None
+    compared: bool
+    files: dict[str, Files]
 
 
 @router.get("/ui/grades")
@@ -163,10 +196,38 @@ async def show_grades(
 
 
 @router.get("/ui/grades/{grade_id}")
-async def show_grade(request: Request, grade_id: str, caller: Reader, services: Served) -> Response:
-    """Everything on record about one grade."""
+async def show_grade(
+    request: Request,
+    grade_id: str,
+    caller: Reader,
+    services: Served,
+    table: TableName = None,
+    kind: FileKind = "csv",
+) -> Response:
+    """Everything on record about one grade. Anchors are for those who may read."""
     grade = await services.grading.get(caller.project, read_id("g", grade_id))
-    return show(request, "grade.html", _page(grade))
+    explained = await contributions(
+        services.database,
+        caller.project.id,
+        rubric=grade.rubric,
+        item=grade.item,
+        replies=scored(grade.seats),
+        calibrated=grade.calibrated,
+    )
+    anchors = None
+    if may(request, Scope.READ):
+        anchors = await similar_anchors(
+            services.database,
+            caller.project.id,
+            grade.rubric,
+            prompt=grade.item.prompt,
+            answers=[one.text for one in grade.item.answers],
+            systems=[one.system for one in grade.item.answers],
+        )
+    tables = grade_tables(grade, explained, anchors or ())
+    if table is not None:
+        return as_file(tables, table, kind)
+    return show(request, "grade.html", _page(grade, explained, anchors, files(request, tables)))
 
 
 def _line(one: GradeHead) -> GradeLine:
@@ -182,7 +243,12 @@ def _line(one: GradeHead) -> GradeLine:
     )
 
 
-def _page(grade: Grade) -> GradePage:
+def _page(
+    grade: Grade,
+    explained: Sequence[Explained],
+    anchors: Sequence[SimilarAnchor] | None,
+    links: dict[str, Files],
+) -> GradePage:
     rubric = grade.rubric.rubric
     answers = tuple(
         AnswerView(
@@ -224,6 +290,48 @@ def _page(grade: Grade) -> GradePage:
         level=level_name(levels[0]) if levels else "95%",
         seats=tuple(_seat(one, rubric.kind, grade.second) for one in grade.seats),
         warnings=tuple(map(sentence, grade.warnings)),
+        sums=tuple(_sum(one, grade) for one in explained),
+        anchors=None if anchors is None else anchor_lines(anchors, rubric.name),
+        compared=any(one.likeness is not None for one in anchors or ()),
+        files=links,
+    )
+
+
+def _sum(one: Explained, grade: Grade) -> SumView:
+    """A row for the start, for each verdict, and for the sum."""
+    pairwise = grade.rubric.rubric.kind is RubricKind.PAIRWISE
+    stands = [one.start]
+    for part in one.parts:
+        stands.append(stands[-1] + (part.points or 0.0))
+    axis = axis_over([*stands, one.total])
+    lines = [
+        PartLine(
+            "Every judge at its own average", None, "", "", None, number(one.start),
+            step_mark(axis, one.start, one.start, sum_=True),
+        )
+    ]  # fmt: skip
+    lines += [
+        PartLine(
+            what=f"Seat {part.position + 1}: {part.judge}",
+            href=url("judges", part.judge, rubric=grade.rubric.rubric.name, criterion=one.criterion),
+            gave=number(part.value),
+            weight="did not count" if part.weight is None else number(part.weight),
+            bar=None if part.weight is None else share_bar(part.weight),
+            points=number(part.points, sign=True),
+            picture=Markup("") if part.points is None else step_mark(axis, before, after),
+        )
+        for part, before, after in zip(one.parts, stands, stands[1:], strict=False)
+    ]
+    lines.append(
+        PartLine(
+            "Calibrated score", None, "", "", None, number(one.total),
+            step_mark(axis, one.total, one.total, sum_=True),
+        )
+    )  # fmt: skip
+    about = "" if pairwise or len(grade.item.answers) == 1 else f", {_LETTERS[one.answer]}"
+    cut = abs(one.total - one.kept) > 1e-9
+    return SumView(
+        f"{one.criterion}{about}", axis_mark(axis), tuple(lines), number(one.kept) if cut else None
     )
 
 

@@ -25,7 +25,7 @@ from app.reporting.bias_words import TITLES
 from app.reporting.judge_details import Diagram, Example, JudgeDetails, VersionDetails, judge_details
 from app.reporting.roster_report import JudgeHealth, JudgeReport
 from app.web.callers import needs
-from app.web.pages.addresses import url
+from app.web.pages.addresses import answer_url, url
 from app.web.pages.charts import Dot, diagonal_chart
 from app.web.pages.chosen import choose
 from app.web.pages.effects import (
@@ -282,8 +282,9 @@ def _notice(told: CriterionBias | None) -> tuple[str, ...]:
 def _report(told: CriterionBias, shown: JudgeVersionBias, details: JudgeDetails | None) -> ReportView:
     more = details_of(details, shown)
     examples: dict[str, list[ExampleView]] = {}
-    for one in () if more is None else more.examples:
-        examples.setdefault(one.effect, []).append(_example(one))
+    if more is not None and details is not None:
+        for one in more.examples:
+            examples.setdefault(one.effect, []).append(_example(one, details))
     tables = [("system", "Systems", shown.systems)] if shown.systems else []
     tables += [(name, f"By {name}", rows) for name, rows in sorted(shown.strata.items()) if rows]
     worth = None if told.panel_worth is None else effect_view(told.panel_worth, "Worth of the panel")
@@ -381,7 +382,7 @@ def _residuals(more: VersionDetails) -> tuple[GroupTable, ...]:
     )  # fmt: skip
 
 
-def _example(one: Example) -> ExampleView:
+def _example(one: Example, details: JudgeDetails) -> ExampleView:
     sides = [(one.system, one.answer, one.words)]
     if one.other_system is not None:
         sides.append((one.other_system, one.other_answer, one.other_words))
@@ -392,7 +393,7 @@ def _example(one: Example) -> ExampleView:
         about=" · ".join(about),
         prompt=one.prompt,
         texts=tuple((who, text) for who, text, _ in sides if text),
-        href=None,
+        href=answer_url(one.answer_id, one.other_answer_id, details.rubric, details.criterion),
     )
 
 

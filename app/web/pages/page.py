@@ -113,7 +113,7 @@ def may(request: Request, scope: Scope) -> bool:
 
 
 def _frame(request: Request, caller: Caller | None, script: str | None) -> Frame:
-    path = request.url.path
+    path = request.url.path.replace("/ui/answers/", "/ui/grades/", 1)  # no menu entry of their own
     here = max(
         (href for _, href in SECTIONS if path == href or path.startswith(f"{href}/")), default="", key=len
     )

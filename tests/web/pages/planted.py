@@ -121,6 +121,7 @@ def fill(client: httpx2.Client) -> dict[str, Any]:
         ids[f"import_{name}"] = brought.json()["import_id"]
         _wait(client, f"/imports/{ids[f'import_{name}']}", ("done", "failed"))
         _post(client, "/anchors", name, grades, anchor_set=f"{name}-people")
+    _live(client)
     ids["grade"] = _grade(client, "support", 1)
     ids["grade_pair"] = _grade(client, "duel", 2)
     ids["batch"] = _batch(client)
@@ -131,11 +132,54 @@ def fill(client: httpx2.Client) -> dict[str, Any]:
             break
         time.sleep(0.2)
     for run in runs:
-        ids.setdefault(f"calibration_{run['criterion']}", run["calibration_id"])
+        if run["rubric"] != "live":
+            ids.setdefault(f"calibration_{run['criterion']}", run["calibration_id"])
         assert run["status"] in ("done", "refused"), run
     ids["refused"] = _refused(client)
+    ids["grade_weighed"] = _live_grade(client, 99, 0)["grade_id"]
+    found = client.get("/judges/azure-4/examples", params={"rubric": "support", "criterion": "helpfulness"})
+    ids["answer"] = found.json()["versions"][0]["examples"][0]["answer_id"]
     ids |= _audits(client)
     return ids
+
+
+_TOPICS = ("router", "invoice", "battery", "password", "printer", "camera")
+
+
+def _live_grade(client: httpx2.Client, k: int, system: int) -> dict[str, Any]:
+    """One answer graded by this service's own simulated judges, with its texts."""
+    topic = _TOPICS[k % len(_TOPICS)]
+    body = {
+        "rubric": "live", "item_id": f"live-{k}", "prompt": f"What do I do about my {topic}, case {k}?",
+        "answers": [
+            {
+                "system": SYSTEMS[system],
+                "text": f"For the {topic}: " + "turn it off, wait a while, turn it on again. " * (1 + k % 5),
+            }
+        ],
+    }  # fmt: skip
+    response = client.post("/grade", content=json.dumps(body), headers={"content-type": "application/json"})
+    assert response.status_code == 200, response.text
+    return {**response.json(), "prompt": body["prompt"], "text": body["answers"][0]["text"]}
+
+
+def _live(client: httpx2.Client) -> None:
+    """A rubric whose answers are graded here and by people, so that calibrated grades can follow."""
+    one = {**POINTWISE, "criteria": POINTWISE["criteria"][:1]}
+    assert client.put("/rubrics/live", json=one).status_code == 201
+    rng = np.random.default_rng(3)
+    rows = []
+    for k in range(24):
+        for system in (0, 4):
+            given = _live_grade(client, k, system)
+            raw = given["raw"]["helpfulness"]["mean"]
+            felt = 0.5 + 0.8 * raw - 0.5 * (system == 4) + 0.4 * rng.standard_normal()
+            rows.append({
+                "item_id": f"live-{k}", "prompt": given["prompt"], "system": SYSTEMS[system],
+                "answer": given["text"], "criterion": "helpfulness", "annotator": "ann",
+                "annotator_type": "expert", "blind": "yes", "score": int(np.clip(round(felt), 1, 5)),
+            })  # fmt: skip
+    _post(client, "/anchors", "live", rows, anchor_set="live-people")
 
 
 def _batch(client: httpx2.Client) -> str:
