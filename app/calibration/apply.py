@@ -76,7 +76,10 @@ class CalibratedScores:
         page = await calibrations.list_calibrations(
             self._db, project_id, rubric=rubric, criterion=criterion, limit=20
         )
-        return next((one for one in page.items if one.status is RunStatus.REFUSED), None)
+        refused = next((one for one in page.items if one.status is RunStatus.REFUSED), None)
+        return (
+            None if refused is None else await calibrations.get_calibration(self._db, project_id, refused.id)
+        )
 
 
 @dataclass(slots=True)

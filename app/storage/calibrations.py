@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, insert, literal, select, update
 
 from app.domain.calibration import Calibration, RunStatus
 from app.storage import processes
@@ -17,6 +17,11 @@ from app.storage.tables import calibration_frames, calibrations, rubrics
 from app.storage.times import from_ms, maybe_from_ms, to_ms
 
 _with_rubric = select(calibrations, rubrics.c.name.label("rubric")).join_from(calibrations, rubrics)
+_heads = select(
+    *(column for column in calibrations.c if column.name != "model"),
+    literal("{}").label("model"),
+    rubrics.c.name.label("rubric"),
+).join_from(calibrations, rubrics)
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,9 +188,9 @@ async def list_calibrations(
     limit: int = 50,
     cursor: str | None = None,
 ) -> Page[Calibration]:
-    """The project's calibrations, newest first."""
+    """The project's calibrations, newest first, without their models, which are large."""
     runs = calibrations.c
-    query = _with_rubric.where(runs.project_id == project_id).order_by(runs.id.desc()).limit(limit + 1)
+    query = _heads.where(runs.project_id == project_id).order_by(runs.id.desc()).limit(limit + 1)
     if rubric is not None:
         query = query.where(runs.rubric_id == rubric_id(project_id, rubric))
     if criterion is not None:

@@ -14,7 +14,6 @@ from app.domain.problems import NotFound
 from app.domain.projects import Scope
 from app.domain.rubrics import RubricVersion
 from app.reporting.bias_report import (
-    BiasReport,
     CriterionBias,
     JudgeVersionBias,
     Multiplicity,
@@ -176,17 +175,17 @@ async def show_judge(
         raise NotFound("judge", name)
     chosen = await choose(services, caller, rubric, criterion if rubric else None)
     wanted = [chosen.version] if rubric and chosen.version else list(chosen.rubrics)
-    report, told = await _first_told(services, caller, name, wanted, criterion)
+    under, told = await _first_told(services, caller, name, wanted, criterion if rubric else None)
     details = None
-    if report is not None and told is not None and told.versions:
+    if under is not None and told is not None and told.versions:
         details = await judge_details(
-            services.database, caller.project.id, name, rubric=report.rubric, criterion=told.criterion
+            services.database, caller.project.id, name, rubric=under.rubric.name, criterion=told.criterion
         )
     shown = _chosen_version(told, version, judge)
     tables = tables_of(told, shown, details, judge)
     if table is not None:
         return as_file(tables, table, kind)
-    base: dict[str, str | None] = {"rubric": None if report is None else report.rubric}
+    base: dict[str, str | None] = {"rubric": None if under is None else under.rubric.name}
     page = JudgePage(
         title=name,
         family=judge.family,
@@ -197,15 +196,15 @@ async def show_judge(
             Link(
                 one.rubric.name,
                 url("judges", name, rubric=one.rubric.name),
-                report is not None and one.rubric.name == report.rubric,
+                under is not None and one.rubric.name == under.rubric.name,
             )
             for one in chosen.rubrics
         ),
         criteria=()
-        if report is None
+        if under is None or told is None
         else tuple(
-            Link(one.criterion, url("judges", name, **base, criterion=one.criterion), one is told)
-            for one in report.criteria
+            Link(one.name, url("judges", name, **base, criterion=one.name), one.name == told.criterion)
+            for one in under.rubric.criteria
         ),
         chosen_versions=()
         if told is None
@@ -231,16 +230,20 @@ async def show_judge(
 
 async def _first_told(
     services: Services, caller: Caller, name: str, wanted: Sequence[RubricVersion], criterion: str | None
-) -> tuple[BiasReport | None, CriterionBias | None]:
-    """The report under the first rubric, and its first criterion (or the one named), that tell something."""
-    first: tuple[BiasReport, CriterionBias] | None = None
+) -> tuple[RubricVersion | None, CriterionBias | None]:
+    """The first rubric, and its first criterion (or the one named), that tell something of the judge."""
+    first: tuple[RubricVersion, CriterionBias] | None = None
     for version in wanted:
-        report = await bias_report(services.database, caller.project.id, name, rubric=version.rubric.name)
-        named = [one for one in report.criteria if criterion in (None, one.criterion)] or report.criteria
-        told = next((one for one in named if one.versions), named[0])
-        first = first or (report, told)
-        if told.versions:
-            return report, told
+        for one in version.rubric.criteria:
+            if criterion not in (None, one.name):
+                continue
+            report = await bias_report(
+                services.database, caller.project.id, name, rubric=version.rubric.name, criterion=one.name
+            )
+            (told,) = report.criteria
+            first = first or (version, told)
+            if told.versions:
+                return version, told
     return first or (None, None)
 
 
