@@ -2,9 +2,9 @@
 
 Run with ``python -m benchmarks.pages [--verdicts 1000000] [--folder DIR]``. A service of its own (SQLite) is
 filled over its API with simulated verdicts of five judges on 20 systems' answers, and with simulated grades
-of 2,000 answers by two people, texts included for these; both are marked as simulated by their names. Then it
-calibrates, and every page is asked for once cold (the first time since the service started) and seven times
-warm. ``--folder`` keeps the filled database there and uses it again.
+of 2,000 answers by two people, texts included for these; the names of judges, rubric and anchor set say that
+they are simulated. Then it calibrates, and every page is asked for once cold (the first time since the
+service started) and seven times warm. ``--folder`` keeps the filled database there and uses it again.
 
 *cold* and *warm* (the median) are milliseconds until the whole page is here; *kB* is its size, uncompressed.
 """
@@ -145,7 +145,7 @@ def people(truth: Any, rng: np.random.Generator) -> bytes:
     for unit in np.sort(graded).tolist():
         item, system = divmod(unit, SYSTEMS)
         said = " ".join(rng.choice(WORDS, 120))
-        for person in ("simulated ann", "simulated bob"):
+        for person in ("ann", "bob"):
             felt = int(np.clip(round(truth[item, system] + 0.4 * rng.standard_normal()), 1, 5))
             table.writerow(
                 [f"item {item}", f"How do I reset router {item}?", f"system {system:02}", said, person,
