@@ -64,6 +64,8 @@ class Frame:
         ``human_mean`` float64 (n,), NaN unlabelled; ``n_human`` int32 (n,) grades;
         ``human_inclusion`` float64 (n,) probability with which the unit was drawn to be graded, NaN unknown.
         ``annotator_variance``: of one grade around the unit's mean grade; NaN where no unit has two grades.
+        ``human_ties`` float64 (labelled,): pairs' share of human grades that are ties, of the labelled units
+        in their order; empty in old frames.
     Texts
         ``text_unit`` int32 (t,): units of some prompts drawn at random; ``text_directions`` float64 (t, d):
         what their texts say, as `stats.text_shift` sees it. Empty without texts, and in old frames.
@@ -120,6 +122,7 @@ class Frame:
     strata: dict[str, Ints]
     text_unit: Ints = field(default_factory=lambda: np.zeros(0, np.int32))
     text_directions: Floats = field(default_factory=lambda: np.zeros((0, 0)))
+    human_ties: Floats = field(default_factory=lambda: np.zeros(0))
     missing_unit: Ints = field(default_factory=lambda: np.zeros(0, np.int32))
     missing_judge: Ints = field(default_factory=lambda: np.zeros(0, np.int32))
     knows_missing: bool = False

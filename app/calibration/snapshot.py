@@ -69,7 +69,7 @@ def frame_of(design: Design, fit: Fit) -> Frame:
         fold=fit.fold.astype(np.int32), full_fit=fit.full.mean, latent_variance=fit.full.latent_variance,
         grade_variance=fit.full.grade_variance, extrapolates=fit.full.extrapolates,
         human_mean=design.human_mean, n_human=design.n_human.astype(np.int32),
-        human_inclusion=design.human_inclusion, strata=dict(evidence.strata),
+        human_inclusion=design.human_inclusion, human_ties=_ties(design), strata=dict(evidence.strata),
         text_unit=evidence.sampled.unit.astype(np.int32), text_directions=_directions(evidence),
         missing_unit=design.missing_unit.astype(np.int32),
         missing_judge=design.missing_judge.astype(np.int32), knows_missing=True,
@@ -106,6 +106,15 @@ def staged_columns(
         "first_cell_judge": judge[rows].astype(np.int32),
         "first_cell_value": staged.cell_value[rows],
     }
+
+
+def _ties(design: Design) -> NDArray[np.float64]:
+    """Of every labelled pair, the share of its human grades that are ties; empty for answers alone."""
+    if not design.signed:
+        return np.zeros(0)
+    tied = np.bincount(design.evidence.h_unit, design.evidence.h_value == 0, design.units)
+    labelled = design.n_human > 0
+    return np.asarray(tied[labelled] / design.n_human[labelled])
 
 
 def _directions(evidence: Evidence) -> NDArray[np.float64]:

@@ -70,13 +70,16 @@ def _nothing(quality: GroupQuality, g: int, prompts: int) -> tuple[ScoreStatus, 
 
 def table_warnings(frame: Frame, anchoring: Anchoring, quality: GroupQuality) -> tuple[str, ...]:
     """What holds for every row."""
-    said: list[str] = []
-    if frame.simulated:
-        said.append("the verdicts are simulated: nothing here is a measurement")
-    said += _about_anchors(anchoring, frame.systems)
+    said = anchor_warnings(frame, anchoring)
     if quality.means.power.lam == 0 and quality.means.n_anchors.sum():
         said.append("the panel does not follow the human grades: estimates rest on human grades alone")
     return tuple(said)
+
+
+def anchor_warnings(frame: Frame, anchoring: Anchoring) -> list[str]:
+    """What holds for everything that rests on these anchors."""
+    said = ["the verdicts are simulated: nothing here is a measurement"] if frame.simulated else []
+    return said + _about_anchors(anchoring, frame.systems)
 
 
 def _about_anchors(anchoring: Anchoring, systems: Sequence[str]) -> list[str]:

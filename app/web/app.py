@@ -28,6 +28,7 @@ from app.web.api import (
     one_answer,
     project,
     quality,
+    rankings,
     rubrics,
     verdicts,
 )
@@ -57,6 +58,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     calibrations.router,
     quality.router,
     comparisons.router,
+    rankings.router,
     judges.router,
     bias.router,
     judge_details.router,

@@ -24,6 +24,8 @@ PAGES = {
     "a quality table that cannot be": "/ui/quality?rubric=support&criterion=helpfulness&by=nonsense",
     "comparison": "/ui/quality/compare?rubric=support&criterion=helpfulness&baseline=tiny"
     "&candidate=helper-1&margin=0.1&by=stratum.language",
+    "ranking": "/ui/rankings?rubric=duel&criterion=preference",
+    "rankings": "/ui/rankings",
     "judges": "/ui/judges?rubric=support&criterion=helpfulness",
     "judge": "/ui/judges/azure-4?rubric=support",
     "judges of a refused calibration": "/ui/judges?rubric=support&criterion=tone",

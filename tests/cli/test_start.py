@@ -25,7 +25,9 @@ print(json.dumps([name for name in slow if name in sys.modules]), file=sys.stder
 
 def test_help_names_every_command_of_the_contract():
     text = venire("--help").stdout
-    commands = "serve demo grade anchors verdicts calibrate quality bias compare judges keys db rubrics"
+    commands = (
+        "serve demo grade anchors verdicts calibrate quality bias compare rankings judges keys db rubrics"
+    )
     for command in commands.split():
         assert f"\n    {command} " in text, command
 

@@ -72,6 +72,7 @@ class Context(Protocol):
 SECTIONS = (
     ("Overview", "/ui"),
     ("Quality", "/ui/quality"),
+    ("Rankings", "/ui/rankings"),
     ("Judges", "/ui/judges"),
     ("Anchor sets", "/ui/anchor-sets"),
     ("Annotate", "/ui/annotate"),

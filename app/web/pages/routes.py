@@ -24,6 +24,7 @@ from app.web.pages import (
     judges,
     overview,
     quality,
+    rankings,
     rubrics,
     sign_in,
 )
@@ -32,6 +33,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     overview.router,
     quality.router,
     comparisons.router,
+    rankings.router,
     judges.router,
     judge.router,
     anchor_upload.router,  # before the sets, whose names may be anything
