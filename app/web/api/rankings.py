@@ -129,8 +129,30 @@ class RankingOut(Answered):
         examples=[[]],
     )
     warnings: list[str] = Field(description="What to know of every row.", examples=[[]])
-    rows: list[RankedSystemOut] = Field(description="By rank; those without one last, by name.")
-    pairs: list[RankedPairOut] = Field(description="Every two systems, once.")
+    rows: list[RankedSystemOut] = Field(
+        description="By rank; those without one last, by name.",
+        examples=[
+            [
+                {
+                    "system": "bot-v7", "rank": 2, "rank_interval": [1, 3], "strength": 0.42,
+                    "strength_interval": [0.11, 0.73], "win_rate": 0.58, "win_rate_interval": [0.52, 0.64],
+                    "raw_win_rate": 0.66, "opponents": 5, "n_pairs": 1200, "n_anchors": 80, "n_prompts": 64,
+                    "status": "calibrated", "warnings": [],
+                }
+            ]
+        ],
+    )  # fmt: skip
+    pairs: list[RankedPairOut] = Field(
+        description="Every two systems, once.",
+        examples=[
+            [
+                {
+                    "system": "bot-v6", "other": "bot-v7", "n_pairs": 240, "n_anchors": 16,
+                    "raw_win_rate": 0.41, "human_win_rate": 0.47, "win_rate": 0.44, "interval": [0.37, 0.51],
+                }
+            ]
+        ],
+    )  # fmt: skip
 
 
 @router.get("/rankings", summary="Many systems ranked by human preference", responses=documented(404, 422))
