@@ -23,7 +23,7 @@ from scipy import stats
 
 from app.calibration.frame import Frame
 from app.reporting.anchor_shift import Standing
-from app.reporting.comparisons import _difference
+from app.reporting.comparison_rows import difference_between
 from app.reporting.graded_units import GradedUnits, graded_units
 from app.reporting.quality_groups import Groups, group_units
 from app.reporting.quality_rows import estimate
@@ -170,7 +170,7 @@ def differences(one: Ours) -> Estimates:
         if min(a, b) < 0 or one.units.anchoring.hopeless or min(quality.means.n_prompts[[a, b]]) < least:
             rows.append((np.nan, np.nan, np.nan))
             continue
-        found = _difference(quality, a, b, float(overlap[a, b]) if overlap is not None else 0.0)
+        found = difference_between(quality, a, b, float(overlap[a, b]) if overlap is not None else 0.0)
         rows.append((found.estimate, *found.interval(LEVEL)))
     return Estimates(*np.array(rows).reshape(-1, 3).T)
 

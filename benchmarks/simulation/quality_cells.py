@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from app.reporting.comparisons import difference_of
+from app.reporting.comparison_rows import difference_of
 from app.reporting.graded_units import GradedUnits
 from app.reporting.quality_groups import group_units
 from app.reporting.quality_rows import estimate

@@ -26,6 +26,7 @@ PAGES = {
     "&candidate=helper-1&margin=0.1&by=stratum.language",
     "ranking": "/ui/rankings?rubric=duel&criterion=preference",
     "rankings": "/ui/rankings",
+    "comparisons": "/ui/quality/comparisons?rubric=support&baseline=tiny&by=stratum.language",
     "judges": "/ui/judges?rubric=support&criterion=helpfulness",
     "judge": "/ui/judges/azure-4?rubric=support",
     "judges of a refused calibration": "/ui/judges?rubric=support&criterion=tone",

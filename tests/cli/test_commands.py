@@ -154,6 +154,19 @@ def test_a_comparison_speaks_by_its_exit_code(calibrated, baseline, candidate, m
     assert (said(done)["verdict"], done.returncode) == (verdict, code)
 
 
+def test_several_candidates_are_compared_at_once_and_the_worst_row_is_the_exit_code(calibrated):
+    about = ("--rubric", "help", "--criterion", "helpfulness", "--margin", 0.6, "--baseline")
+    for baseline, code in (("bad", 0), ("good", 2)):
+        done = venire("compare", *about, baseline, "--adjustment", "bh", url=calibrated)
+        assert done.returncode == code, done.stdout
+        assert "adjusted over 2 rows" in done.stdout
+        for system in {"bad", "good", "like-good"} - {baseline}:
+            assert system in done.stdout
+    found = said(venire("compare", *about, "bad", "--candidate", "good", "--candidate", "like-good", "--json",
+                        url=calibrated))  # fmt: skip
+    assert [row["verdict"] for row in found["rows"]] == ["better", "better"]
+
+
 def test_a_comparison_under_an_older_rubric_decides_nothing(url, tmp_path):
     def put(instructions):
         rubric = json.dumps(RUBRIC | {"instructions": instructions})

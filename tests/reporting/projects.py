@@ -18,9 +18,14 @@ PROMPTS = 50
 LANGUAGES = ("de", "en")
 
 
-def rubric_for(kind: RubricKind = RubricKind.POINTWISE, *, higher_is_better: bool = True) -> Rubric:
-    quality = Criterion("quality", "how good it is", Scale(1, 5), higher_is_better)
-    return Rubric("support", kind, "Judge with care.", (quality,))
+def rubric_for(
+    kind: RubricKind = RubricKind.POINTWISE,
+    *,
+    higher_is_better: bool = True,
+    criteria: tuple[str, ...] = ("quality",),
+) -> Rubric:
+    every = (Criterion(name, "how good it is", Scale(1, 5), higher_is_better) for name in criteria)
+    return Rubric("support", kind, "Judge with care.", tuple(every))
 
 
 def truth(system: int) -> float:
@@ -52,20 +57,28 @@ async def judged_project(
     kind: RubricKind = RubricKind.POINTWISE,
     silent_below: float = -np.inf,
     blind: bool = False,
+    criteria: tuple[str, ...] = ("quality",),
 ) -> RubricVersion:
     """Five systems, fifty prompts, three judges that are half a point too kind; not calibrated yet.
 
     ``anchors`` answers of every system have a human grade (pairs: that many pairs in all, times five).
     judge-0 gives no verdict on half of the answers whose quality is under ``silent_below`` (pairs: gap).
-    ``blind``: judges of answers score at random.
+    ``blind``: judges of answers score at random. Every one of ``criteria`` is judged and graded anew.
     """
     rng = np.random.default_rng(seed)
-    rubric = await rubric_in(db, project_id, now, rubric_for(kind, higher_is_better=higher_is_better))
-    verdicts, people = (
-        _pairs(rng, anchors, silent_below)
-        if kind is RubricKind.PAIRWISE
-        else _answers(rng, anchors, higher_is_better, silent_below, blind)
+    rubric = await rubric_in(
+        db, project_id, now, rubric_for(kind, higher_is_better=higher_is_better, criteria=criteria)
     )
+    verdicts: list[RecordedVerdict] = []
+    people: list[HumanVerdict] = []
+    for name in criteria:
+        said, graded = (
+            _pairs(rng, anchors, silent_below)
+            if kind is RubricKind.PAIRWISE
+            else _answers(rng, anchors, higher_is_better, silent_below, blind)
+        )
+        verdicts += [replace(one, criterion=name) for one in said]
+        people += [replace(one, criterion=name) for one in graded]
     await imported(db, project_id, rubric, verdicts, now)
     if people:
         await anchored(db, project_id, rubric, people, now)

@@ -173,3 +173,52 @@ def test_a_bad_comparison_is_a_problem_document(client, change, status):
     response = client.post("/comparisons", json={**COMPARE, **change})
     assert response.status_code == status
     assert response.headers["content-type"] == "application/problem+json"
+
+
+SWEEP = {"rubric": "support", "baseline": "bot-2", "margin": 0.1}
+
+
+def test_a_table_of_comparisons_has_a_row_per_candidate_with_everything_a_row_needs(client):
+    found = client.post("/comparisons/table", json={**SWEEP, "adjustment": "bh"}).json()
+    assert [row["candidate"] for row in found["rows"]] == ["bot-0", "bot-1", "bot-3", "bot-4"]
+    assert (found["adjustment"], found["compared"]) == ("bh", 4)
+    for row in found["rows"]:
+        assert row["interval"][0] < row["difference"] < row["interval"][1]
+        assert row["p_adjusted"] >= row["p_value"]
+        assert row["baseline_anchors"] == row["candidate_anchors"] == 25
+        assert row["verdict"] in {"better", "worse", "equivalent", "inconclusive"}
+    assert found["criteria"][0]["margin"] == 0.1
+
+
+@pytest.mark.parametrize(
+    ("change", "status", "paths"),
+    [
+        ({"rubric": "none"}, 404, []),
+        ({"criteria": ["colour"]}, 422, ["body.criteria"]),
+        ({"baseline": "nobody"}, 422, ["body.baseline"]),
+        ({"candidates": ["bot-2"]}, 422, ["body.candidates"]),
+        ({"margins": {"quality": -1}}, 422, ["body.margins.quality"]),
+        ({"margin": -1, "level": 2}, 422, ["body.margin", "body.level"]),
+        ({"adjustment": "none"}, 422, ["body.adjustment"]),
+        ({"by": ["stratum.colour"]}, 422, ["query.by"]),
+    ],
+)
+def test_a_bad_table_of_comparisons_is_a_problem_document(client, change, status, paths):
+    response = client.post("/comparisons/table", json={**SWEEP, **change})
+    assert response.status_code == status
+    assert response.headers["content-type"] == "application/problem+json"
+    assert [one["path"] for one in response.json().get("errors", [])] == paths
+
+
+def test_the_page_of_comparisons_shows_every_row_and_lets_the_method_be_chosen(client):
+    about = {**SWEEP, "by": "stratum.language", "adjustment": "bh"}
+    page = client.get("/ui/quality/comparisons", params=about)
+    assert page.status_code == 200
+    assert "adjusted over 12 rows by Benjamini and Hochberg" in page.text
+    assert '<th scope="row">bot-4, de</th>' in page.text
+    assert '<option value="bh" selected>' in page.text
+    one = client.get("/ui/quality/compare", params={**COMPARE, "by": "stratum.language", "adjustment": "bh"})
+    assert '<option value="bh" selected>' in one.text
+    assert "/ui/quality/comparisons?rubric=support" in client.get("/ui/quality", params=ASK).text
+    wrong = client.get("/ui/quality/comparisons", params={**SWEEP, "candidate": "nobody"})
+    assert "No verdict or human grade" in wrong.text or "no verdict or human grade" in wrong.text

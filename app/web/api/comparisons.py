@@ -8,7 +8,8 @@ from pydantic import Field
 
 from app.access.keys import Caller
 from app.domain.projects import Scope
-from app.reporting.comparisons import ComparedRow, compare
+from app.reporting.comparison_rows import ComparedRow
+from app.reporting.comparisons import compare
 from app.web.api.quality import Status
 from app.web.callers import needs
 from app.web.errors import documented
@@ -124,7 +125,7 @@ async def post_comparison(body: ComparisonIn, caller: Reader, services: Served) 
         level=body.level,
         adjustment=body.adjustment,
     )
-    overall = _row(found.overall)
+    overall = shown_row(found.overall)
     return ComparisonOut(
         **overall.model_dump(exclude={"warnings"}),
         warnings=[*found.warnings, *overall.warnings],
@@ -139,11 +140,12 @@ async def post_comparison(body: ComparisonIn, caller: Reader, services: Served) 
         calibration_id=found.calibration_id,
         calibrated_at=found.calibrated_at,
         simulated=found.simulated,
-        rows=[_row(row) for row in found.rows],
+        rows=[shown_row(row) for row in found.rows],
     )
 
 
-def _row(row: ComparedRow) -> ComparedRowOut:
+def shown_row(row: ComparedRow) -> ComparedRowOut:
+    """A row as it is answered."""
     return ComparedRowOut(
         strata=dict(row.strata),
         difference=row.difference,

@@ -12,9 +12,11 @@ from starlette.responses import Response
 from app.access.keys import Caller
 from app.domain.problems import BadInput
 from app.domain.projects import Scope
-from app.reporting.comparisons import ComparedRow, Comparison, compare
+from app.reporting.comparison_rows import ComparedRow
+from app.reporting.comparisons import Comparison, compare
 from app.reporting.quality_choices import choices
 from app.stats.difference import Finding
+from app.stats.multiplicity import Adjustment
 from app.web.callers import needs
 from app.web.pages.addresses import url
 from app.web.pages.charts import Axis, axis_mark, axis_over, interval_mark
@@ -94,6 +96,7 @@ async def show_comparison(
     candidate: Annotated[str, Query(max_length=500)],
     margin: Annotated[float, Query(ge=0, allow_inf_nan=False)] = 0.0,
     by: Annotated[list[str] | None, Query(max_length=5)] = None,
+    adjustment: Annotated[Adjustment, Query()] = "holm",
     level: Annotated[float, Query(gt=0.5, lt=1)] = 0.95,
 ) -> Response:
     """The comparison that the address asks for."""
@@ -109,6 +112,7 @@ async def show_comparison(
         found = await compare(
             services.quality, caller.project.id, rubric=rubric, criterion=criterion,
             baseline=baseline, candidate=candidate, margin=margin, by=wanted, level=level,
+            adjustment=adjustment,
         )  # fmt: skip
     except BadInput as bad:
         refused = tuple(f"{one.value}: {one.problem}" for one in bad.problems) or (bad.summary,)
@@ -121,7 +125,14 @@ async def show_comparison(
         rubric=rubric,
         criterion=criterion,
         form=compare_form(
-            rubric, criterion, can.systems, baseline=baseline, candidate=candidate, margin=margin, unit=unit
+            rubric,
+            criterion,
+            can.systems,
+            baseline=baseline,
+            candidate=candidate,
+            margin=margin,
+            unit=unit,
+            adjustment=adjustment,
         ),
         by=tuple(
             Option(f"stratum.{name}", group_name(f"stratum.{name}"), f"stratum.{name}" in wanted)
@@ -134,7 +145,9 @@ async def show_comparison(
         axis=None if axis is None else axis_mark(axis),
         lines=()
         if found is None or axis is None
-        else tuple(_line(row, axis, digits, notes) for row in (found.overall, *found.rows)),
+        else tuple(
+            compared_line(_over(row), row, axis, digits, notes) for row in (found.overall, *found.rows)
+        ),
         notes=tuple(notes),
         warnings=() if found is None else tuple(map(sentence, found.warnings)),
         refused=tuple(map(sentence, refused)),
@@ -148,9 +161,16 @@ def _axis(found: Comparison) -> Axis:
     return axis_over(ends, include=(-found.margin, 0.0, found.margin))
 
 
-def _line(row: ComparedRow, axis: Axis, digits: int, notes: Mapping[str, int]) -> ComparedLine:
+def _over(row: ComparedRow) -> str:
+    return ", ".join(value or "(none)" for value in row.strata.values()) or "Everything"
+
+
+def compared_line(
+    name: str, row: ComparedRow, axis: Axis, digits: int, notes: Mapping[str, int]
+) -> ComparedLine:
+    """One row of a table of differences; ``digits`` of its scale, ``notes`` as the page numbers them."""
     return ComparedLine(
-        name=", ".join(value or "(none)" for value in row.strata.values()) or "Everything",
+        name=name,
         difference=number(row.difference, digits, sign=True),
         interval=interval(row.interval, digits, sign=True),
         p_value=p_value(row.p_adjusted if row.p_adjusted is not None else row.p_value),

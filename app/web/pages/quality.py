@@ -46,6 +46,7 @@ Reader = Annotated[Caller, needs(Scope.READ)]
 MOST_SHOWN = 200
 MOST_RAW = 100_000  # verdicts that a page adds up itself, while no calibration has
 LEVELS = ("0.8", "0.9", "0.95", "0.99")
+ADJUSTMENTS = {"holm": "Holm: to confirm", "bh": "Benjamini-Hochberg: to explore"}
 ORDERS = {"name": "Name", "corrected": "Corrected score", "anchors": "Number of anchors"}
 
 
@@ -103,6 +104,7 @@ class CompareForm:
     candidates: tuple[Option, ...]
     margin: str
     unit: str
+    adjustments: tuple[Option, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +126,7 @@ class QualityPage:
     trend: Trend | None
     files: Mapping[str, Files]
     compare: CompareForm | None
+    compare_all_href: str | None
     calibration_href: str | None
     upload_href: str | None
     api_href: str | None
@@ -185,6 +188,9 @@ async def show_quality(
         trend=await _trend(services, project.id, shown, groups),
         files=files(request, data),
         compare=_compare_form(chosen, can),
+        compare_all_href=url("quality", "comparisons", rubric=name, baseline=can.systems[0])
+        if len(can.systems) > 1
+        else None,
         calibration_href=url("calibrations", shown.calibration_id)
         if shown and shown.calibration_id
         else None,
@@ -231,7 +237,7 @@ def _data(table: QualityTable, groups: tuple[str, ...]) -> DataTable:
 
 def _empty() -> QualityPage:
     return QualityPage(
-        "Quality", None, None, None, (), (), (), None, None, None, {}, None, None, None, None, None
+        "Quality", None, None, None, (), (), (), None, None, None, {}, None, None, None, None, None, None
     )
 
 
@@ -381,6 +387,7 @@ def compare_form(
     candidate: str,
     margin: float,
     unit: str,
+    adjustment: str = "holm",
 ) -> CompareForm:
     """The form with these choices made; ``margin`` in the unit of quality rows."""
     return CompareForm(
@@ -390,4 +397,10 @@ def compare_form(
         candidates=tuple(Option(name, name, name == candidate) for name in systems),
         margin=f"{margin:g}",
         unit=unit,
+        adjustments=adjustments(adjustment),
     )
+
+
+def adjustments(chosen: str) -> tuple[Option, ...]:
+    """How verdicts may mind the number of rows."""
+    return tuple(Option(value, label, value == chosen) for value, label in ADJUSTMENTS.items())
