@@ -1,6 +1,7 @@
 """Level, power and coverage of what is told of missing verdicts, in worlds of known truth.
 
     python -m benchmarks.missing_verdicts [worlds]
+    python -m benchmarks.missing_verdicts --corrected [worlds]
 
 Four answers to a prompt by one system, three judges with noise and severities. Verdicts go missing with a
 chance that differs from prompt to prompt, and with the quality q of an answer as e^(slope q).
@@ -11,9 +12,15 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from app.stats.group_quality import group_quality
+from app.stats.missing_predictions import corrected_moves
 from app.stats.missingness import others_score, related_to_quality
 from app.stats.shares import shares_by
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
 
 ANSWERS, JUDGES = 4, 3
 _LARGE = 60_000  # prompts of the world that the truth is read from
@@ -78,7 +85,108 @@ def study(rng: np.random.Generator, prompts: int, rate: float, *, slope: float, 
     )  # fmt: skip
 
 
+SYSTEMS, GRADED = 5, 30
+ANCHORS = ("at random", "judged by all", "judged by any")
+CORRECTED = tuple(
+    (who, rate, slope) for who in ANCHORS for rate, slope in ((0.1, -1.0), (0.3, -1.0), (0.5, -1.5))
+)
+
+
+@dataclass(frozen=True, slots=True)
+class CorrectedStudy:
+    """Of all intervals of corrected means, those that hold the truth.
+
+    ``held``: as they are; ``within``: over missing verdicts within a standard deviation; ``at_worst``.
+    ``error``: mean error as it is; ``width``, ``worst``: widths as it is and at worst; ``missing``: share of
+    missing verdicts.
+    """
+
+    missing: float
+    error: float
+    held: float
+    within: float
+    at_worst: float
+    width: float
+    worst: float
+
+
+def corrected_study(
+    rng: np.random.Generator, who: str, rate: float, slope: float, worlds: int
+) -> CorrectedStudy:
+    """Systems of 150 answers, 30 of them graded: at random, or of those that all, or any, judges scored."""
+    truth = np.linspace(0.35, 0.65, SYSTEMS)
+    rows, found = SYSTEMS * 150, []
+    group, prompt = np.repeat(np.arange(SYSTEMS), 150), np.tile(np.arange(150), SYSTEMS)
+    for _ in range(worlds):
+        quality = truth[group] + 0.12 * rng.standard_normal(150)[prompt] + 0.12 * rng.standard_normal(rows)
+        human = np.clip(quality + 0.1 * rng.standard_normal(rows), 0, 1)
+        said = np.clip(
+            quality[:, None] + [0.05, 0.0, -0.1] + 0.15 * rng.standard_normal((rows, JUDGES)), 0, 1
+        )
+        # the worse an answer, the sooner all judges fall silent on it, each for itself
+        chance = np.minimum(rate * np.exp(slope * (quality - 0.5) / 0.17), 0.9)
+        said[rng.random((rows, JUDGES)) < chance[:, None]] = np.nan
+        silent = np.isnan(said)
+        able = {
+            "at random": np.ones(rows, bool),
+            "judged by all": ~silent.any(1),
+            "judged by any": ~silent.all(1),
+        }
+        graded = np.zeros(rows, bool)
+        for g in range(SYSTEMS):
+            able_here = np.flatnonzero(able[who] & (group == g))
+            graded[rng.choice(able_here, min(GRADED, able_here.size), replace=False)] = True
+        found.append(_corrected(group, prompt, said, np.where(graded, human, np.nan), truth))
+    share, error, held, within, at_worst, width, worst = np.mean(found, axis=0)
+    return CorrectedStudy(share, error, held, within, at_worst, width, worst)
+
+
+def _corrected(group: Ints, prompt: Ints, said: Floats, human: Floats, truth: Floats) -> list[float]:
+    told = np.isfinite(said).any(1)
+    score = np.full(said.shape[0], np.nan)
+    score[told] = np.nanmean(said[told] - np.nanmean(said, axis=0), axis=1) + 0.5
+    about: dict[str, Any] = {
+        "group": group, "prompt": prompt, "human": human, "groups": SYSTEMS, "lam_max": np.inf,
+        "reliability": np.full(group.size, 0.7),
+    }  # fmt: skip
+    quality = group_quality(prediction=score, panel_score=score, **about)
+
+    def estimate(prediction: Floats, panel: Floats) -> Floats:
+        return group_quality(
+            prediction=prediction, panel_score=panel, lam=quality.means.power.lam, **about
+        ).estimate
+
+    row, judge = np.nonzero(np.isnan(said))
+    moves = corrected_moves(
+        estimate=estimate, prediction=score, score=score, values=said, group=group, graded=np.isfinite(human),
+        missing_row=row, missing_judge=judge, missing_sd=np.nanstd(said, axis=0)[judge], shifts=(-1.0, 1.0),
+    )  # fmt: skip
+    ends = quality.lower, quality.upper
+    sd = ends[0] + moves.shifted.min(0).clip(max=0), ends[1] + moves.shifted.max(0).clip(min=0)
+    far = ends[0] + moves.low, ends[1] + moves.high
+    held = [((low <= truth) & (truth <= high)).mean() for low, high in (ends, sd, far)]
+    widths = [float((high - low).mean()) for low, high in (ends, far)]
+    return [float(np.isnan(said).mean()), float((quality.estimate - truth).mean()), *held, *widths]
+
+
+def _print_corrected(worlds: int) -> None:
+    print(
+        "| graded | missing | slope | mean error | held | within 1 SD | at worst | width | width at worst |"
+    )
+    print("|---|---|---|---|---|---|---|---|---|")
+    for who, rate, slope in CORRECTED:
+        one = corrected_study(np.random.default_rng(7), who, rate, slope, worlds)
+        print(
+            f"| {who} | {one.missing:.0%} | {slope:g} | {one.error:+.3f} | {one.held:.1%} | "
+            f"{one.within:.1%} | {one.at_worst:.1%} | {one.width:.3f} | {one.worst:.3f} |",
+            flush=True,
+        )
+
+
 def main() -> None:
+    if "--corrected" in sys.argv:
+        _print_corrected(int(sys.argv[2]) if len(sys.argv) > 2 else 1_000)
+        return
     worlds = int(sys.argv[1]) if len(sys.argv) > 1 else 4_000
     print(
         "| prompts | missing | slope | true difference | told | rejected | covered | rate covered | freedom |"

@@ -43,7 +43,7 @@ async def _quality(arguments: Namespace, service: Service, output: Output) -> in
     heads = (*(("system",) if with_system else ()), *strata)
     numbers = ("items", "anchors", "raw", "corrected", f"{100 * table['level']:g}% interval", "n_eff")
     silent = any(row["unscored"] and row["unscored"]["missing"] for row in table["rows"])
-    numbers = (*numbers, *(("missing",) if silent else ()))
+    numbers = (*numbers, *(("missing", "corrected at worst") if silent else ()))
     rows = [_row(row, strata, with_system, silent) for row in table["rows"]]
     places = frozenset(range(len(heads), len(heads) + len(numbers)))
     output.table(Table("", (*heads, *numbers, "status"), rows, places))
@@ -67,6 +67,14 @@ def _row(row: dict[str, Any], strata: list[str], with_system: bool, silent: bool
         number(row["corrected"]),
         interval(row["interval"]),
         number(row["effective_sample_size"], 0),
-        *((f"{100 * row['unscored']['rate']:.1f}%" if row["unscored"] else "–",) if silent else ()),
+        *(_missing(row["unscored"]) if silent else ()),
         row["status"],
     )
+
+
+def _missing(found: dict[str, Any] | None) -> tuple[str, str]:
+    """The rate, and the interval of the corrected value whatever the missing verdicts would have said."""
+    if found is None:
+        return "–", "–"
+    corrected = (found["bounds"] or {}).get("corrected") or {}
+    return f"{100 * found['rate']:.1f}%", interval(corrected.get("worst_case_interval"))

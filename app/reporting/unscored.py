@@ -48,12 +48,37 @@ class Shifted:
 
 
 @dataclass(frozen=True, slots=True)
+class ShiftedCorrected:
+    """The corrected value under one assumption on missing verdicts, with its interval moved along."""
+
+    corrected: float
+    interval: tuple[float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class CorrectedBounds:
+    """What the corrected value would have been with every verdict there (`stats.missing_predictions`).
+
+    ``worst_case_interval`` reaches from the lower end of the interval at its least to the upper at its most;
+    ``shifted`` is one per `SHIFTS`.
+    """
+
+    worst_case: tuple[float, float]
+    worst_case_interval: tuple[float, float]
+    shifted: tuple[ShiftedCorrected, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Bounds:
-    """What the raw mean would have been with every verdict there; ``raw_mean`` is what it is without."""
+    """What the raw mean would have been with every verdict there; ``raw_mean`` is what it is without.
+
+    ``corrected``: the same of the corrected value; None where the row has none.
+    """
 
     raw_mean: float | None
     worst_case: tuple[float, float]
     shifted: tuple[Shifted, ...]
+    corrected: CorrectedBounds | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -108,6 +108,7 @@ def group_quality(
     inclusion: Floats | None = None,
     level: float = 0.95,
     population: Population = "stream",
+    lam: float | None = None,
     lam_max: float = 1.0,
     minimums: Minimums = MINIMUMS,
 ) -> GroupQuality:
@@ -115,7 +116,7 @@ def group_quality(
 
     Parameters
     ----------
-    group, prompt, prediction, human, groups, inclusion, population, lam_max
+    group, prompt, prediction, human, groups, inclusion, population, lam, lam_max
         As in `rectifier.rectified_means`; grades and predictions on the unit scale.
     panel_score : (n,)
         The panel's score of every unit on any scale, made without any human grade: what groups are compared
@@ -129,7 +130,7 @@ def group_quality(
     """
     means = rectified_means(
         group=group, prompt=prompt, prediction=prediction, human=human, groups=groups,
-        inclusion=inclusion, population=population, lam_max=lam_max,
+        inclusion=inclusion, population=population, lam=lam, lam_max=lam_max,
     )  # fmt: skip
     graded = human[(group >= 0) & ~np.isnan(human)]
     binary = bool(graded.size and np.isin(graded, (0.0, 1.0)).all())

@@ -43,6 +43,16 @@ async def test_a_judge_that_is_silent_on_bad_answers_is_told_with_what_it_can_ha
         assert [one.sd for one in bounds.shifted] == list(SHIFTS)
         assert 1 <= low <= means[0] <= means[1] <= row.raw_mean <= means[2] <= means[3] <= high <= 5
         assert bounds.raw_mean == pytest.approx(row.raw_mean)
+        within, reach = bounds.corrected.worst_case, bounds.corrected.worst_case_interval
+        assert within[0] <= row.corrected <= within[1]
+        assert reach[0] <= row.interval[0] <= row.interval[1] <= reach[1]
+        assert before.unscored.bounds.corrected is None
+        assert len(bounds.corrected.shifted) == len(SHIFTS)
+        for one in bounds.corrected.shifted:
+            assert within[0] - 1e-9 <= one.corrected <= within[1] + 1e-9
+            assert one.interval[0] < one.corrected < one.interval[1]
+        if row.unscored.missing > 10:  # people hold it, while the raw mean could be anything
+            assert within[1] - within[0] < high - low + 0.2
         assert row.unscored.interval[0] <= row.unscored.rate <= row.unscored.interval[1]
         assert before.unscored.missing == row.unscored.missing  # a calibration changes nothing about it
         np.testing.assert_allclose(before.unscored.bounds.worst_case, bounds.worst_case, atol=1e-5)
@@ -78,6 +88,9 @@ async def test_with_every_verdict_there_the_bounds_are_the_raw_mean(calibrated):
             assert (row.unscored.rate, row.unscored.missing) == (0.0, 0)
             assert row.unscored.interval[0] == 0 < row.unscored.interval[1]
             assert row.unscored.bounds.worst_case == pytest.approx((row.raw_mean, row.raw_mean))
+            corrected = row.unscored.bounds.corrected
+            assert corrected.worst_case == pytest.approx((row.corrected, row.corrected))
+            assert corrected.worst_case_interval == pytest.approx(row.interval)
             assert row.unscored.related_to_quality.status == "insufficient_data"
         assert not any("missing" in said for said in table.warnings)
 

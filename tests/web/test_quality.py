@@ -74,11 +74,18 @@ def test_missing_verdicts_are_told_by_row_and_by_judge_and_shown_on_the_page(cli
         low, high = one["bounds"]["worst_case"]
         assert low <= row["raw_mean"] <= high
         assert [shift["sd"] for shift in one["bounds"]["shifted"]] == [-1.0, -0.5, 0.5, 1.0]
+        corrected = one["bounds"]["corrected"]
+        assert corrected["worst_case"][0] <= row["corrected"] <= corrected["worst_case"][1]
+        assert corrected["worst_case_interval"][0] <= row["interval"][0]
+        assert [shift["sd"] for shift in corrected["shifted"]] == [-1.0, -0.5, 0.5, 1.0]
     related = table["judges"][0]["related_to_quality"]
     assert related["status"] == "identified"
     assert related["interval"][1] < 0
     page = client.get("/ui/quality", params=ASK).text
     assert "Missing verdicts" in page
+    assert "Corrected, at worst" in page
+    ends = silent[0]["bounds"]["corrected"]["worst_case_interval"]
+    assert f"{ends[0]:.2f} to {ends[1]:.2f}" in page
     assert f"{100 * silent[0]['rate']:.1f}%" in page
     assert "Verdicts of judge-0 are missing more" in page
 
@@ -116,7 +123,7 @@ def test_a_refused_calibration_is_told_in_its_own_words(client):
     assert any(why in warning for warning in compared["warnings"])
     assert why in client.get("/ui/quality", params=about).text
     judge = client.get("/judges").json()["items"][0]["name"]
-    assert why in client.get(f"/ui/judges/{judge}", params={"rubric": "refused"}).text
+    assert why[1:] in client.get(f"/ui/judges/{judge}", params={"rubric": "refused"}).text  # a sentence
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from app.reporting.unscored import JudgeUnscored, RelatedToQuality, Unscored
+from app.reporting.unscored import SHIFTS, CorrectedBounds, JudgeUnscored, RelatedToQuality, Unscored
 from app.web.fields import Answered
 
 _RELATED = {"difference": -0.31, "interval": [-0.52, -0.1], "p_value": 0.004, "n": 61, "status": "identified"}
@@ -12,7 +12,19 @@ _SHIFTED = [
     {"sd": -1.0, "raw_mean": 3.88}, {"sd": -0.5, "raw_mean": 3.89}, {"sd": 0.5, "raw_mean": 3.93},
     {"sd": 1.0, "raw_mean": 3.94},
 ]  # fmt: skip
-_BOUNDS = {"raw_mean": 3.91, "worst_case": [3.78, 3.96], "shifted": _SHIFTED}
+_CORRECTED = {
+    "worst_case": [3.36, 3.47],
+    "worst_case_interval": [3.15, 3.65],
+    "shifted": [
+        {"sd": -1.0, "corrected": 3.41, "interval": [3.2, 3.59]},
+        {"sd": -0.5, "corrected": 3.42, "interval": [3.21, 3.6]},
+        {"sd": 0.5, "corrected": 3.42, "interval": [3.21, 3.6]},
+        {"sd": 1.0, "corrected": 3.43, "interval": [3.22, 3.61]},
+    ],
+}
+_BOUNDS = {
+    "raw_mean": 3.91, "worst_case": [3.78, 3.96], "shifted": _SHIFTED, "corrected": _CORRECTED,
+}  # fmt: skip
 UNSCORED = {
     "rate": 0.021, "interval": [0.016, 0.027], "n": 2904, "missing": 61, "related_to_quality": _RELATED,
     "bounds": _BOUNDS,
@@ -60,8 +72,37 @@ class ShiftedOut(Answered):
     raw_mean: float = Field(description="The raw mean it would make.", examples=[3.89])
 
 
+class ShiftedCorrectedOut(Answered):
+    """One assumption on missing verdicts."""
+
+    sd: float = Field(
+        description="As in `shifted` of the raw mean, on graded and other answers alike.", examples=[-0.5]
+    )
+    corrected: float = Field(description="The corrected value it would make.", examples=[3.42])
+    interval: tuple[float, float] = Field(description="Its interval.", examples=[[3.21, 3.6]])
+
+
+class CorrectedBoundsOut(Answered):
+    """What missing verdicts could have done to the corrected value, with the panel trusted as it is."""
+
+    worst_case: tuple[float, float] = Field(
+        description="The least and the most it could be: with missing verdicts at one end of the scale where "
+        "nobody graded, and at either end on answers that people graded.",
+        examples=[[3.36, 3.47]],
+    )
+    worst_case_interval: tuple[float, float] = Field(
+        description="From the lower end of its interval at the least to the upper end at the most.",
+        examples=[[3.15, 3.65]],
+    )
+    shifted: list[ShiftedCorrectedOut] = Field(
+        description="What it would be under four milder assumptions. Hardly another value, where the graded "
+        "answers have as many missing verdicts as the others.",
+        examples=[_CORRECTED["shifted"]],
+    )
+
+
 class BoundsOut(Answered):
-    """What missing verdicts could have done to the raw mean."""
+    """What missing verdicts could have done to the raw mean, and to the corrected value."""
 
     raw_mean: float | None = Field(
         description="The raw mean without them, of the answers that the calibration had; null without any.",
@@ -73,6 +114,9 @@ class BoundsOut(Answered):
     )
     shifted: list[ShiftedOut] = Field(
         description="What it would be under four milder assumptions.", examples=[_SHIFTED]
+    )
+    corrected: CorrectedBoundsOut | None = Field(
+        description="The same of `corrected`; null where the row has none.", examples=[_CORRECTED]
     )
 
 
@@ -131,7 +175,19 @@ def shown_unscored(found: Unscored | None) -> UnscoredOfRow | None:
             raw_mean=bounds.raw_mean,
             worst_case=bounds.worst_case,
             shifted=[ShiftedOut(sd=one.sd, raw_mean=one.raw_mean) for one in bounds.shifted],
+            corrected=None if bounds.corrected is None else _corrected(bounds.corrected),
         ),
+    )
+
+
+def _corrected(found: CorrectedBounds) -> CorrectedBoundsOut:
+    return CorrectedBoundsOut(
+        worst_case=found.worst_case,
+        worst_case_interval=found.worst_case_interval,
+        shifted=[
+            ShiftedCorrectedOut(sd=sd, corrected=one.corrected, interval=one.interval)
+            for sd, one in zip(SHIFTS, found.shifted, strict=True)
+        ],
     )
 
 

@@ -11,7 +11,8 @@ from app.web.pages.words import count, interval, number, p_value, percent
 
 @dataclass(frozen=True, slots=True)
 class MissingLine:
-    """One row or judge; ``within`` and ``worst`` are ranges of the raw mean, empty for judges."""
+    """One row or judge; ``within`` and ``worst`` are ranges of the raw mean, ``corrected_within`` and
+    ``corrected_worst`` of the intervals of the corrected value; all empty for judges."""
 
     name: str
     rate: str
@@ -20,6 +21,8 @@ class MissingLine:
     others: str
     within: str
     worst: str
+    corrected_within: str
+    corrected_worst: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +45,7 @@ def missing_of(table: QualityTable, rows: Sequence[tuple[str, QualityRow]], digi
         judges=tuple(
             MissingLine(
                 one.judge, percent(one.rate, 1), _share(one.interval), count(one.n),
-                _others(one.related_to_quality, digits), "", "",
+                _others(one.related_to_quality, digits), "", "", "", "",
             )
             for one in sorted(judges, key=lambda one: -one.rate)
         ),
@@ -52,6 +55,8 @@ def missing_of(table: QualityTable, rows: Sequence[tuple[str, QualityRow]], digi
 def _row(name: str, found: Unscored, digits: int) -> MissingLine:
     bounds = found.bounds
     means = [] if bounds is None else [one.raw_mean for one in bounds.shifted]
+    corrected = None if bounds is None else bounds.corrected
+    ends = [] if corrected is None else [end for one in corrected.shifted for end in one.interval]
     return MissingLine(
         name=name,
         rate=percent(found.rate, 1),
@@ -60,6 +65,8 @@ def _row(name: str, found: Unscored, digits: int) -> MissingLine:
         others=_others(found.related_to_quality, digits),
         within=interval((min(means), max(means)) if means else None, digits),
         worst=interval(None if bounds is None else bounds.worst_case, digits),
+        corrected_within=interval((min(ends), max(ends)) if ends else None, digits),
+        corrected_worst=interval(None if corrected is None else corrected.worst_case_interval, digits),
     )
 
 
