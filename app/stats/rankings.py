@@ -1,26 +1,21 @@
 r"""Many systems ranked by strength on the human scale (`rectified_strengths`), with win rates and ranks.
 
-Win rates have their intervals on the log odds, by the delta method. The interval for the rank of a system
-holds 1 + (systems shown to be stronger) to S - (systems shown to be weaker), all its differences from the
-others tested together by the maximum of their |t|: it holds the true rank with at least the level. Mogstad,
-Romano, Shaikh & Wilhelm (2024), "Inference for ranks with applications to mobility across neighbourhoods".
+Win rates have their intervals on the log odds, by the delta method; ranks by `rank_intervals`.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import expit, logit, ndtri, stdtr, stdtrit
+from scipy.special import expit, logit, stdtrit
 
 from app.stats.davidson import outcomes
+from app.stats.rank_intervals import rank_intervals, ranks
 from app.stats.rectified_strengths import Errors, PairedUnits, check, solve, tune
 from app.stats.rectifier import PowerTuning
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
-
-_DRAWS = 4_000  # of the maximum of |t|: its 95% quantile is then known to 0.02
-_SAME = 1e-9  # strengths that differ by less are equal
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,12 +118,16 @@ def _ranking(
     against[row, np.arange(row.size)], against[column, np.arange(row.size)] = 1.0, -1.0
     against /= max(s - 1, 1)
     mean = against @ rate + (against < 0).sum(1) / max(s - 1, 1)
-    rank_low, rank_high = _ranks(theta, error, level, rng)
+
+    def freedom(contrasts: Floats) -> Floats:
+        return error.freedom(np.column_stack([contrasts, np.zeros(len(contrasts))]))
+
+    rank_low, rank_high = rank_intervals(theta, error.covariance[:s, :s], freedom, level=level, rng=rng)
     graded = outcomes((units.z @ theta), gamma)
     return Ranking(
         strength=theta, strength_interval=(theta - reach, theta + reach),
         win_rate=mean, win_rate_interval=_share_interval(mean, against @ step, error, half),
-        rank=1 + (theta[None, :] > theta[:, None] + _SAME).sum(1), rank_interval=(rank_low, rank_high),
+        rank=ranks(theta), rank_interval=(rank_low, rank_high),
         pair_rate=_square(s, row, column, rate, 1.0 - rate),
         pair_interval=(_square(s, row, column, low, 1.0 - high), _square(s, row, column, high, 1.0 - low)),
         tie_rate=float(units.m @ graded.tie) / float(units.m.sum()), log_ties=gamma, power=power,
@@ -146,22 +145,3 @@ def _square(s: int, row: Ints, column: Ints, above: Floats, below: Floats) -> Fl
     out = np.full((s, s), np.nan)
     out[row, column], out[column, row] = above, below
     return out
-
-
-def _ranks(theta: Floats, error: Errors, level: float, rng: np.random.Generator) -> tuple[Ints, Ints]:
-    """Intervals of ranks: each |t| as the normal deviate of the same p, against the maximum's quantile."""
-    s = theta.size
-    values, vectors = np.linalg.eigh(error.covariance[:s, :s])
-    draws = rng.standard_normal((_DRAWS, s)) @ (vectors * np.sqrt(np.maximum(values, 0.0))).T
-    low, high = np.ones(s, np.int64), np.full(s, s, np.int64)
-    for i in range(s):
-        others = np.delete(np.arange(s), i)
-        contrasts = np.zeros((s - 1, s + 1))
-        contrasts[np.arange(s - 1), others], contrasts[:, i] = 1.0, -1.0
-        se = np.maximum(error.se(contrasts), 1e-12)
-        most = np.quantile(np.abs((draws[:, others] - draws[:, [i]]) / se).max(1), level)
-        lead = theta[others] - theta[i]
-        deviate = -ndtri(np.maximum(stdtr(error.freedom(contrasts), -np.abs(lead) / se), 1e-300))
-        low[i] += int(((lead > 0) & (deviate > most)).sum())
-        high[i] -= int(((lead < 0) & (deviate > most)).sum())
-    return low, high
