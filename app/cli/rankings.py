@@ -20,12 +20,17 @@ def add(commands: Commands, wiring: Wiring) -> None:
     about(parser, criterion=True)
     parser.add_argument("--level", type=between(0.5, 0.999), metavar="P", help="coverage (default: 0.95)")
     parser.add_argument("--pairs", action="store_true", help="also every two systems' win rate")
+    parser.add_argument("--judges", action="store_true", help="also how the judges rank them, without people")
     talks(parser, _rankings)
 
 
 async def _rankings(arguments: Namespace, service: Service, output: Output) -> int:
     found = await service.get(
-        "/rankings", rubric=arguments.rubric, criterion=arguments.criterion, level=arguments.level
+        "/rankings",
+        rubric=arguments.rubric,
+        criterion=arguments.criterion,
+        level=arguments.level,
+        judges=True if arguments.judges else None,
     )
     output.document(found)
     output.say(*simulated_note(found["simulated"]))
@@ -38,10 +43,40 @@ async def _rankings(arguments: Namespace, service: Service, output: Output) -> i
     if arguments.pairs:
         columns = ("system", "against", "win rate", f"{level} interval", "raw", "people", "pairs", "anchors")
         output.table(Table("", columns, [_pair(one) for one in found["pairs"]], frozenset(range(2, 8))))
+    if found["by_judges"]:
+        _say_judges(found["by_judges"], level, output)
     said = dict.fromkeys([*found["warnings"], *(w for row in found["rows"] for w in row["warnings"])])
     output.say(*(f"- {warning}" for warning in said))
     output.say(*(f"No ranking: {why}" for why in found["refusals"]))
     return FINDING if found["refusals"] else OK
+
+
+def _say_judges(found: dict[str, Any], level: str, output: Output) -> None:
+    heads = ("rank", f"{level} ranks", "by judges", "strength", f"{level} interval", "win rate",
+             f"{level} interval")  # fmt: skip
+    rows = [
+        (
+            str(row["rank"]),
+            f"{row['rank_interval'][0]} to {row['rank_interval'][1]}",
+            row["system"],
+            number(row["strength"]),
+            interval(row["strength_interval"]),
+            number(row["win_rate"], 3),
+            interval(row["win_rate_interval"]),
+        )
+        for row in found["rows"]
+    ]
+    if rows:
+        output.table(Table("", heads, rows, frozenset({0, 3, 4, 5, 6})))
+        tastes = [
+            (one["judge"], f"{one['n_verdicts']:,}", number(one["position"]), f"{100 * one['tie_rate']:.0f}%")
+            for one in found["judges"]
+        ]
+        output.table(
+            Table("", ("judge", "verdicts", "first place adds", "ties"), tastes, frozenset({1, 2, 3}))
+        )
+    output.say(*(f"- {warning}" for warning in found["warnings"]))
+    output.say(*(f"No ranking by judges: {why}" for why in found["refusals"]))
 
 
 def _row(row: dict[str, Any]) -> tuple[str, ...]:

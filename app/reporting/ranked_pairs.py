@@ -91,11 +91,13 @@ def rank_pairs(units: GradedUnits, pairs: Pairs, level: float) -> Ranked:
     known = own.graded
     parts = components(own.first[known], own.second[known], len(kept))
     if len(parts) > 1:
-        why = _unconnected([[names[kept[one]] for one in part] for part in parts])
+        why = unconnected([[names[kept[one]] for one in part] for part in parts], "human grade")
         return Ranked(kept, None, (why,), tuple(tuple(kept[one] for one in part) for part in parts))
-    one_sided = _one_sided(own, [names[one] for one in kept])
-    if one_sided:
-        return Ranked(kept, None, tuple(one_sided))
+    endless = one_sided(
+        own.first[known], own.second[known], own.human[known], [names[one] for one in kept], "people"
+    )
+    if endless:
+        return Ranked(kept, None, tuple(endless))
     try:
         ranking = _rank(own, units.inclusion, level)
         if units.other_inclusion is not None:
@@ -118,27 +120,34 @@ def _with_enough(pairs: Pairs, systems: int) -> tuple[int, ...]:
     return tuple(np.flatnonzero(kept).tolist())
 
 
-def _unconnected(parts: Sequence[Sequence[str]]) -> str:
+def unconnected(parts: Sequence[Sequence[str]], what: str) -> str:
+    """That no ``what`` ("human grade") compares these sets of systems."""
     sets = "; ".join(", ".join(part) for part in parts)
     return (
-        "no human grade compares these sets of systems with each other, so they have no common scale: "
-        f"{sets}. Grade pairs of systems from different sets"
+        f"no {what} compares these sets of systems with each other, so they have no common scale: {sets}. "
+        "Grade pairs of systems from different sets"
     )
 
 
-def _one_sided(pairs: Pairs, names: Sequence[str]) -> list[str]:
-    """What keeps strengths from being finite: sets that never lost a point, or never won one."""
-    known, systems = pairs.graded, len(names)
-    code, row = np.unique(pairs.first[known] * systems + pairs.second[known], return_inverse=True)
-    rate = sum_by(row, pairs.human[known]) / np.bincount(row)
-    first, second = code // systems, code % systems
+def one_sided(
+    first: NDArray[np.integer], second: NDArray[np.integer], preference: Floats, names: Sequence[str],
+    who: str,
+) -> list[str]:  # fmt: skip
+    """What keeps strengths from being finite: sets that never lost a point, or never won one.
+
+    ``preference`` (n,) by ``who`` ("people") for ``first`` against ``second`` (n,), ties half.
+    """
+    systems = len(names)
+    code, row = np.unique(first * systems + second, return_inverse=True)
+    rate = sum_by(row, preference) / np.bincount(row)
+    one, other = code // systems, code % systems
     said = []
     for what, sets in (
-        ("never preferred another system to", never_beaten(first, second, rate, systems)),
-        ("always preferred another system to", never_beaten(second, first, rate, systems)),
+        ("never preferred another system to", never_beaten(one, other, rate, systems)),
+        ("always preferred another system to", never_beaten(other, one, rate, systems)),
     ):
         said += [
-            f"people {what} {', '.join(names[one] for one in found)}, nor called it a tie: how far that is "
+            f"{who} {what} {', '.join(names[k] for k in found)}, nor called it a tie: how far that is "
             "from the others cannot be told. Grade more such pairs"
             for found in sets
             if 2 * len(found) <= systems

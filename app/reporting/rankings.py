@@ -15,6 +15,7 @@ from app.reporting.anchor_shift import Standing
 from app.reporting.graded_units import GradedUnits
 from app.reporting.quality_report import Quality, Ready
 from app.reporting.quality_words import anchor_warnings
+from app.reporting.ranked_by_judges import RankedByJudges, judged_ranking
 from app.reporting.ranked_pairs import Pairs, Ranked, graded_prompts, pairs_of, rank_pairs
 from app.stats.grouped import sum_by
 from app.stats.rankings import Ranking
@@ -77,6 +78,8 @@ class RankedPair:
 class RankingTable:
     """Rows by rank, those without one last; ``pairs`` of every two systems, each once.
 
+    ``by_judges``: how the judges rank them, None if it was not asked for.
+
     ``refusals``: why there is no ranking; ``parts``: the sets of systems between which nothing was compared.
     ``tie_rate``: share of ties among people; ``power_tuning``, ``panel_correlation``: as in a quality table.
     """
@@ -97,12 +100,14 @@ class RankingTable:
     warnings: tuple[str, ...]
     rows: tuple[RankedSystem, ...]
     pairs: tuple[RankedPair, ...]
+    by_judges: RankedByJudges | None = None
 
 
 async def rank(
-    quality: Quality, project_id: int, *, rubric: str, criterion: str, level: float = 0.95
-) -> RankingTable:
-    """Rank the systems of a pairwise rubric.
+    quality: Quality, project_id: int, *, rubric: str, criterion: str, level: float = 0.95,
+    judges: bool = False,
+) -> RankingTable:  # fmt: skip
+    """Rank the systems of a pairwise rubric; with ``judges`` also as the judges would, from every verdict.
 
     Raises
     ------
@@ -146,6 +151,9 @@ async def rank(
         refusals=ranked.refusals, parts=tuple(tuple(names[one] for one in part) for part in ranked.parts),
         warnings=_warnings(ready, stale, ranked),
         rows=_rows(units, pairs, ranked, stale), pairs=_pairs(units, pairs, ranked),
+        by_judges=await judged_ranking(quality, project_id, rubric=rubric, criterion=criterion, level=level)
+        if judges
+        else None,
     )  # fmt: skip
 
 

@@ -24,7 +24,7 @@ PAGES = {
     "a quality table that cannot be": "/ui/quality?rubric=support&criterion=helpfulness&by=nonsense",
     "comparison": "/ui/quality/compare?rubric=support&criterion=helpfulness&baseline=tiny"
     "&candidate=helper-1&margin=0.1&by=stratum.language",
-    "ranking": "/ui/rankings?rubric=duel&criterion=preference",
+    "ranking": "/ui/rankings?rubric=duel&criterion=preference&judges=true",
     "rankings": "/ui/rankings",
     "comparisons": "/ui/quality/comparisons?rubric=support&baseline=tiny&by=stratum.language",
     "judges": "/ui/judges?rubric=support&criterion=helpfulness",

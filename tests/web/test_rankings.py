@@ -90,3 +90,19 @@ def test_the_command_prints_the_ranking_and_its_pairs(service):
     assert (
         venire("rankings", "--rubric", "alone", "--criterion", "helpfulness", url=service.url).returncode == 1
     )
+
+
+def test_how_judges_rank_is_told_where_it_is_asked_for(client, service):
+    assert client.get("/rankings", params=ASK).json()["by_judges"] is None
+    found = client.get("/rankings", params={**ASK, "judges": True}).json()["by_judges"]
+    assert [row["rank"] for row in found["rows"]] == [1, 2, 3, 4, 5]
+    assert {one["judge"] for one in found["judges"]} == {"judge-0", "judge-1", "judge-2"}
+    assert all(one["n_verdicts"] == 200 for one in found["judges"])
+    assert found["refusals"] == []
+    page = client.get("/ui/rankings", params={**ASK, "judges": "true"}).text
+    assert "By the judges alone" in page
+    assert "First place adds" in page
+    assert "By the judges alone" not in client.get("/ui/rankings", params=ASK).text
+    done = venire("rankings", "--rubric", "support", "--criterion", "quality", "--judges", url=service.url)
+    assert "by judges" in done.stdout
+    assert "first place adds" in done.stdout

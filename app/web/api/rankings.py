@@ -8,6 +8,7 @@ from pydantic import Field
 
 from app.access.keys import Caller
 from app.domain.projects import Scope
+from app.reporting.ranked_by_judges import RankedByJudges
 from app.reporting.rankings import RankedPair, RankedSystem, RankingTable, rank
 from app.web.api.quality import Status
 from app.web.callers import needs
@@ -84,6 +85,64 @@ class RankedPairOut(Answered):
     )
 
 
+class JudgedSystemOut(Answered):
+    """One system as judges like these rank it."""
+
+    system: str = Field(description="The system.", examples=["bot-v7"])
+    rank: int = Field(description="Its place; 1 is the strongest.", examples=[1])
+    rank_interval: tuple[int, int] = Field(description="Places that it may have.", examples=[[1, 2]])
+    strength: float = Field(
+        description="Log odds of a judge preferring it to an average system, ties and places apart.",
+        examples=[0.71],
+    )
+    strength_interval: tuple[float, float] = Field(
+        description="Its interval: verdicts clustered by prompt, judges drawn from others like them.",
+        examples=[[0.2, 1.22]],
+    )
+    win_rate: float = Field(
+        description="Chance that a judge like these prefers it to another system drawn at random, ties half, "
+        "in either order.",
+        examples=[0.63],
+    )
+    win_rate_interval: tuple[float, float] = Field(description="Its interval.", examples=[[0.54, 0.71]])
+
+
+class JudgesTasteOut(Answered):
+    """One judge of the ranking by judges."""
+
+    judge: str = Field(description="The judge.", examples=["azure-4"])
+    n_verdicts: int = Field(description="Its verdicts.", examples=[2400])
+    position: float | None = Field(
+        description="What being shown first adds, in log odds; null where no order is known.", examples=[0.31]
+    )
+    tie_rate: float = Field(description="Its share of ties.", examples=[0.08])
+
+
+_JUDGED = {
+    "system": "bot-v7", "rank": 1, "rank_interval": [1, 2], "strength": 0.71,
+    "strength_interval": [0.2, 1.22], "win_rate": 0.63, "win_rate_interval": [0.54, 0.71],
+}  # fmt: skip
+_TASTE = {"judge": "azure-4", "n_verdicts": 2400, "position": 0.31, "tie_rate": 0.08}
+
+
+class RankedByJudgesOut(Answered):
+    """How the judges rank the systems, without people: no measure of quality, but what they agree on."""
+
+    rows: list[JudgedSystemOut] = Field(description="By rank.", examples=[[_JUDGED]])
+    judges: list[JudgesTasteOut] = Field(description="The judges it rests on.", examples=[[_TASTE]])
+    spread: float | None = Field(
+        description="Standard deviation of a judge's own taste for a system, in log odds; null without a "
+        "ranking.",
+        examples=[0.28],
+    )
+    refusals: list[str] = Field(
+        description="Why there is none: systems that no verdict connects, that judges always or never "
+        "preferred, or that kept their places, are named.",
+        examples=[[]],
+    )
+    warnings: list[str] = Field(description="What to know of it: judges left out.", examples=[[]])
+
+
 class RankingOut(Answered):
     """Systems of a pairwise rubric by what people prefer."""
 
@@ -153,6 +212,10 @@ class RankingOut(Answered):
             ]
         ],
     )  # fmt: skip
+    by_judges: RankedByJudgesOut | None = Field(
+        description="How the judges rank them; null unless asked for.",
+        examples=[{"rows": [_JUDGED], "judges": [_TASTE], "spread": 0.28, "refusals": [], "warnings": []}],
+    )
 
 
 @router.get("/rankings", summary="Many systems ranked by human preference", responses=documented(404, 422))
@@ -164,10 +227,21 @@ async def get_rankings(
     level: Annotated[
         float, Query(ge=0.5, le=0.999, description="Coverage of the intervals.", examples=[0.95])
     ] = 0.95,
+    judges: Annotated[
+        bool,
+        Query(description="Also how the judges rank them, from every verdict on record.", examples=[True]),
+    ] = False,
 ) -> RankingOut:
     """Strengths, win rates and ranks on the human scale, where comparisons connect the systems."""
     return shown_ranking(
-        await rank(services.quality, caller.project.id, rubric=rubric, criterion=criterion, level=level)
+        await rank(
+            services.quality,
+            caller.project.id,
+            rubric=rubric,
+            criterion=criterion,
+            level=level,
+            judges=judges,
+        )
     )
 
 
@@ -190,6 +264,34 @@ def shown_ranking(table: RankingTable) -> RankingOut:
         warnings=list(table.warnings),
         rows=[_system(row) for row in table.rows],
         pairs=[_pair(pair) for pair in table.pairs],
+        by_judges=None if table.by_judges is None else _by_judges(table.by_judges),
+    )
+
+
+def _by_judges(found: RankedByJudges) -> RankedByJudgesOut:
+    rows = [
+        JudgedSystemOut(
+            system=name,
+            rank=one.rank,
+            rank_interval=one.rank_interval,
+            strength=one.strength,
+            strength_interval=one.strength_interval,
+            win_rate=one.win_rate,
+            win_rate_interval=one.win_rate_interval,
+        )
+        for name, one in found.systems.items()
+    ]
+    return RankedByJudgesOut(
+        rows=sorted(rows, key=lambda row: (row.rank, row.system)),
+        judges=[
+            JudgesTasteOut(
+                judge=one.judge, n_verdicts=one.n_verdicts, position=one.position, tie_rate=one.tie_rate
+            )
+            for one in found.judges
+        ],
+        spread=found.spread,
+        refusals=list(found.refusals),
+        warnings=list(found.warnings),
     )
 
 

@@ -13,6 +13,7 @@ from starlette.responses import Response
 from app.access.keys import Caller
 from app.domain.projects import Scope
 from app.domain.rubrics import RubricKind
+from app.reporting.ranked_by_judges import RankedByJudges
 from app.reporting.rankings import RankedPair, RankedSystem, RankingTable, rank
 from app.web.callers import needs
 from app.web.pages.addresses import url
@@ -78,8 +79,44 @@ class MatrixRow:
 
 
 @dataclass(frozen=True, slots=True)
+class JudgedLine:
+    """One system as judges rank it."""
+
+    system: str
+    rank: str
+    ranks: str
+    picture: Markup
+    strength: str
+    interval: str
+    win_rate: str
+    win_interval: str
+
+
+@dataclass(frozen=True, slots=True)
+class JudgeLine:
+    """One judge of that ranking."""
+
+    judge: str
+    verdicts: str
+    position: str
+    ties: str
+
+
+@dataclass(frozen=True, slots=True)
+class ByJudges:
+    """The ranking by judges: its lines, or why there are none."""
+
+    axis: Markup
+    lines: tuple[JudgedLine, ...]
+    judges: tuple[JudgeLine, ...]
+    spread: str
+    refusals: tuple[str, ...]
+    warnings: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class RankingsPage:
-    """The whole page; ``rubric`` is None where no rubric judges pairs.
+    """The whole page; ``rubric`` is None where no rubric judges pairs, ``by_judges`` unless it was asked for.
 
     ``matrix_left_out`` says that there are too many systems for a matrix.
     """
@@ -95,6 +132,7 @@ class RankingsPage:
     notes: tuple[str, ...]
     matrix: tuple[MatrixRow, ...]
     matrix_left_out: bool
+    by_judges: ByJudges | None
     warnings: tuple[str, ...]
     refusals: tuple[str, ...]
     facts: tuple[tuple[str, str], ...]
@@ -112,6 +150,7 @@ async def show_rankings(
     criterion: Annotated[str | None, Query(max_length=200)] = None,
     of: Annotated[str | None, Query(max_length=1000)] = None,
     level: Annotated[float, Query(gt=0.5, le=0.999)] = 0.95,
+    judges: Annotated[bool, Query()] = False,
 ) -> Response:
     """``of`` is rubric and criterion in one value, as the form sends them."""
     if of:
@@ -122,7 +161,9 @@ async def show_rankings(
     if chosen.version is None or chosen.criterion is None:
         return show(request, "rankings.html", _empty())
     name, which = chosen.version.rubric.name, chosen.criterion.name
-    table = await rank(services.quality, caller.project.id, rubric=name, criterion=which, level=level)
+    table = await rank(
+        services.quality, caller.project.id, rubric=name, criterion=which, level=level, judges=judges
+    )
     ends = [end for row in table.rows for end in row.strength_interval or ()]
     axis = axis_over(ends, include=(0.0,))
     notes = noted(row.warnings for row in table.rows)
@@ -138,6 +179,7 @@ async def show_rankings(
         notes=tuple(notes),
         matrix=_matrix(table) if len(table.rows) <= MOST_IN_MATRIX else (),
         matrix_left_out=len(table.rows) > MOST_IN_MATRIX,
+        by_judges=None if table.by_judges is None else _by_judges(table.by_judges),
         warnings=tuple(map(sentence, table.warnings)),
         refusals=tuple(map(sentence, table.refusals)),
         facts=_facts(table),
@@ -151,7 +193,7 @@ async def show_rankings(
 def _empty() -> RankingsPage:
     nothing = Markup("")
     return RankingsPage(
-        "Rankings", None, None, (), (), "", nothing, (), (), (), False, (), (), (), None, None, None
+        "Rankings", None, None, (), (), "", nothing, (), (), (), False, None, (), (), (), None, None, None
     )
 
 
@@ -183,6 +225,36 @@ def _line(row: RankedSystem, axis: Axis, notes: Mapping[str, int]) -> RankedLine
         n_anchors=count(row.n_anchors),
         mark=SCORE_MARKS[row.status],
         notes=tuple(notes[sentence(words)] for words in row.warnings),
+    )
+
+
+def _by_judges(found: RankedByJudges) -> ByJudges:
+    systems = sorted(found.systems.items(), key=lambda one: (one[1].rank, one[0]))
+    axis = axis_over([end for _, one in systems for end in one.strength_interval], include=(0.0,))
+    return ByJudges(
+        axis=axis_mark(axis),
+        lines=tuple(
+            JudgedLine(
+                system=name,
+                rank=count(one.rank),
+                ranks=f"{one.rank_interval[0]} to {one.rank_interval[1]}",
+                picture=interval_mark(axis, estimate=one.strength, interval=one.strength_interval, zero=0.0),
+                strength=number(one.strength, sign=True),
+                interval=interval(one.strength_interval, sign=True),
+                win_rate=number(one.win_rate, 3),
+                win_interval=interval(one.win_rate_interval, 3),
+            )
+            for name, one in systems
+        ),
+        judges=tuple(
+            JudgeLine(
+                one.judge, count(one.n_verdicts), number(one.position, sign=True), percent(one.tie_rate)
+            )
+            for one in found.judges
+        ),
+        spread=number(found.spread),
+        refusals=tuple(map(sentence, found.refusals)),
+        warnings=tuple(map(sentence, found.warnings)),
     )
 
 
