@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.stats.group_quality import group_quality
-from app.stats.missing_predictions import corrected_moves
+from app.stats.missing_predictions import Verdicts, corrected_moves
 from app.stats.missingness import others_score, related_to_quality
 from app.stats.shares import shares_by
 
@@ -151,15 +151,15 @@ def _corrected(group: Ints, prompt: Ints, said: Floats, human: Floats, truth: Fl
     }  # fmt: skip
     quality = group_quality(prediction=score, panel_score=score, **about)
 
-    def estimate(prediction: Floats, panel: Floats) -> Floats:
-        return group_quality(
-            prediction=prediction, panel_score=panel, lam=quality.means.power.lam, **about
-        ).estimate
-
     row, judge = np.nonzero(np.isnan(said))
+    known, by = np.nonzero(np.isfinite(said))
     moves = corrected_moves(
-        estimate=estimate, prediction=score, score=score, values=said, group=group, graded=np.isfinite(human),
-        missing_row=row, missing_judge=judge, missing_sd=np.nanstd(said, axis=0)[judge], shifts=(-1.0, 1.0),
+        verdicts=Verdicts(
+            known, by, said[known, by], row, judge, np.nanstd(said, axis=0)[judge], said.shape[1]
+        ),
+        group=group, prediction=score, score=score, anchor_weight=np.isfinite(human).astype(float),
+        lam=quality.means.power.lam, own_share=quality.own_share, score_slope=quality.score_slope,
+        shifts=(-1.0, 1.0),
     )  # fmt: skip
     ends = quality.lower, quality.upper
     sd = ends[0] + moves.shifted.min(0).clip(max=0), ends[1] + moves.shifted.max(0).clip(min=0)

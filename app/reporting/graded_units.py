@@ -69,11 +69,6 @@ class GradedUnits:
     def pairwise(self) -> bool:
         return self.frame.kind == "pairwise"
 
-    def judge_values(self) -> Floats:
-        """(n, J): each judge's verdict on 0 to 1, NaN where it gave none."""
-        matrix = self.frame.judge_matrix()
-        return np.concatenate([0.5 + 0.5 * matrix, 0.5 - 0.5 * matrix]) if self.pairwise else matrix
-
     def to_shown(self, value: float) -> float:
         """The unit scale to what is shown: the criterion's own scale, or a win rate."""
         if self.pairwise:

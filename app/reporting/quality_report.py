@@ -125,7 +125,7 @@ class Quality:
         rows, quality = await asyncio.to_thread(
             quality_rows, units, groups, level, population, ready is not None
         )
-        rows = await asyncio.to_thread(with_unscored, rows, units, groups, level, population, quality)
+        rows = await asyncio.to_thread(with_unscored, rows, units, groups, level, quality)
         judges = await asyncio.to_thread(unscored_judges, units, level)
         warnings = table_warnings(units.frame, units.anchoring, quality) if quality is not None else ()
         newer = 0 if ready is None else ready.left_out

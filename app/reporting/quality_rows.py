@@ -11,17 +11,9 @@ from app.reporting.anchor_shift import Standing
 from app.reporting.graded_units import GradedUnits
 from app.reporting.quality_groups import Groups
 from app.reporting.quality_words import row_status
-from app.reporting.seats import Seats
-from app.reporting.unscored import (
-    SHIFTS,
-    CorrectedBounds,
-    ShiftedCorrected,
-    Unscored,
-    row_warnings,
-    unscored_rows,
-)
+from app.reporting.unscored import Unscored, row_warnings, unscored_rows
+from app.reporting.unscored_corrected import with_corrected
 from app.stats.group_quality import GroupQuality, group_quality
-from app.stats.missing_predictions import Moves, corrected_moves
 from app.stats.rectifier import Population
 
 Floats = NDArray[np.float64]
@@ -55,18 +47,16 @@ class QualityRow:
 def estimate(units: GradedUnits, groups: Groups, level: float, population: Population) -> GroupQuality:
     """Every row's quality on the unit scale; with an interval that holds both answers where anchors do not
     stand for the traffic and weights cannot mend it."""
-    found = plain_estimate(units, groups, level, population, units.inclusion)
+    found = _estimate(units, groups, level, population, units.inclusion)
     if units.other_inclusion is None:
         return found
-    other = plain_estimate(units, groups, level, population, units.other_inclusion)
+    other = _estimate(units, groups, level, population, units.other_inclusion)
     return replace(found, lower=np.fmin(found.lower, other.lower), upper=np.fmax(found.upper, other.upper))
 
 
-def plain_estimate(
-    units: GradedUnits, groups: Groups, level: float, population: Population, inclusion: Floats | None,
-    lam: float | None = None,
-) -> GroupQuality:  # fmt: skip
-    """The same under one set of weights; ``lam``: the power tuning, found by default."""
+def _estimate(
+    units: GradedUnits, groups: Groups, level: float, population: Population, inclusion: Floats | None
+) -> GroupQuality:
     return group_quality(
         group=groups.code,
         prompt=units.prompt,
@@ -79,7 +69,6 @@ def plain_estimate(
         inclusion=inclusion,
         level=level,
         population=population,
-        lam=lam,
         lam_max=np.inf,
     )
 
@@ -152,71 +141,23 @@ def _bare_row(units: GradedUnits, groups: Groups, g: int, items: int, anchors: i
 
 
 def with_unscored(
-    rows: tuple[QualityRow, ...], units: GradedUnits, groups: Groups, level: float, population: Population,
+    rows: tuple[QualityRow, ...],
+    units: GradedUnits,
+    groups: Groups,
+    level: float,
     quality: GroupQuality | None,
-) -> tuple[QualityRow, ...]:  # fmt: skip
+) -> tuple[QualityRow, ...]:
     """The rows with their missing verdicts, what these could have done to them, and a warning where they go
     along with quality; ``quality`` is what the rows rest on, None without a calibration."""
     found = unscored_rows(units, groups, level)
     said = row_warnings(found, units.frame.higher_is_better)
     if quality is not None and units.seats is not None:
-        moves = _moves(units, groups, level, population, quality.means.power.lam, units.seats)
-        found = tuple(
-            _with_corrected(one, row, moves, g, units)
-            for g, (one, row) in enumerate(zip(found, rows, strict=True))
-        )
+        values = [(row.corrected, row.interval) for row in rows]
+        found = with_corrected(found, values, units, units.seats, groups, quality)
     return tuple(
         replace(row, unscored=one, warnings=row.warnings if warning is None else (*row.warnings, warning))
         for row, one, warning in zip(rows, found, said, strict=True)
     )
-
-
-def _moves(
-    units: GradedUnits, groups: Groups, level: float, population: Population, lam: float, seats: Seats
-) -> Moves | None:
-    """None where nothing is missing."""
-    if not len(seats.missing_row):
-        return None
-
-    def moved(prediction: Floats, score: Floats) -> Floats:
-        other = replace(units, prediction=prediction, score=score)
-        return plain_estimate(other, groups, level, population, units.inclusion, lam).estimate
-
-    return corrected_moves(
-        estimate=moved, prediction=units.prediction, score=units.score, values=units.judge_values(),
-        group=groups.code, graded=np.isfinite(units.human), missing_row=seats.missing_row,
-        missing_judge=seats.judge[seats.missing], missing_sd=seats.missing_sd, shifts=SHIFTS,
-    )  # fmt: skip
-
-
-def _with_corrected(
-    found: Unscored | None, row: QualityRow, moves: Moves | None, g: int, units: GradedUnits
-) -> Unscored | None:
-    """With the bounds of the corrected value, where there are any: its interval moves along with it."""
-    if found is None or found.bounds is None or row.corrected is None or row.interval is None:
-        return found
-    corrected, (least, most), width = row.corrected, row.interval, units.shown_width()
-    ends = (units.to_shown(0.0), units.to_shown(1.0))
-
-    def within(value: float) -> float:
-        return float(np.clip(value, min(ends), max(ends)))
-
-    def by(move: float) -> ShiftedCorrected:
-        return ShiftedCorrected(within(corrected + move), (within(least + move), within(most + move)))
-
-    def of(moved: float) -> float:
-        return float(moved * width) if np.isfinite(moved) else 0.0
-
-    low, high, shifted = 0.0, 0.0, [0.0] * len(SHIFTS)
-    if moves is not None:
-        low, high = sorted((of(moves.low[g]), of(moves.high[g])))
-        shifted = [of(one) for one in moves.shifted[:, g]]
-    bounds = CorrectedBounds(
-        worst_case=(by(low).corrected, by(high).corrected),
-        worst_case_interval=(by(low).interval[0], by(high).interval[1]),
-        shifted=tuple(by(one) for one in shifted),
-    )
-    return replace(found, bounds=replace(found.bounds, corrected=bounds))
 
 
 def stale_row(row: QualityRow) -> QualityRow:

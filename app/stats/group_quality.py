@@ -75,6 +75,9 @@ class GroupQuality:
     binary : whether every human grade is 0 or 1.
     means, dispersions, shrunk : the parts; None where they could not be had.
     correlation : of two groups' residuals on a shared prompt.
+    own_share : how much of ``estimate`` is the group's own rectified mean, the rest is what the others and
+        its panel scores say; NaN where it rests on labels alone.
+    score_slope : how far that rest follows the mean panel score.
     """
 
     estimate: Floats
@@ -88,6 +91,8 @@ class GroupQuality:
     dispersions: Dispersions | None
     shrunk: Shrunk | None
     correlation: float
+    own_share: Floats
+    score_slope: float
 
     @property
     def pools(self) -> bool:
@@ -108,7 +113,6 @@ def group_quality(
     inclusion: Floats | None = None,
     level: float = 0.95,
     population: Population = "stream",
-    lam: float | None = None,
     lam_max: float = 1.0,
     minimums: Minimums = MINIMUMS,
 ) -> GroupQuality:
@@ -116,7 +120,7 @@ def group_quality(
 
     Parameters
     ----------
-    group, prompt, prediction, human, groups, inclusion, population, lam, lam_max
+    group, prompt, prediction, human, groups, inclusion, population, lam_max
         As in `rectifier.rectified_means`; grades and predictions on the unit scale.
     panel_score : (n,)
         The panel's score of every unit on any scale, made without any human grade: what groups are compared
@@ -130,7 +134,7 @@ def group_quality(
     """
     means = rectified_means(
         group=group, prompt=prompt, prediction=prediction, human=human, groups=groups,
-        inclusion=inclusion, population=population, lam=lam, lam_max=lam_max,
+        inclusion=inclusion, population=population, lam_max=lam_max,
     )  # fmt: skip
     graded = human[(group >= 0) & ~np.isnan(human)]
     binary = bool(graded.size and np.isin(graded, (0.0, 1.0)).all())
@@ -153,9 +157,10 @@ def group_quality(
     )
     basis = _bases(means, off_mode, binary, pools and dispersions is not None, minimums)
     rho = shared_prompt_correlation(means)
-    shrunk = None
+    shrunk, slope = None, 0.0
+    own_share = np.where([one is Basis.ALONE for one in basis], 1.0, np.nan)
     if pools and dispersions is not None:
-        covariates, x, line = _group_covariates(
+        covariates, x, line, slope = _group_covariates(
             group, panel_score, prediction, reliability, length, human, groups
         )
         variance = _sampling_variance(means, dispersions)
@@ -173,6 +178,7 @@ def group_quality(
             means, line, group, prompt, population
         )
         kappa = np.where(anchored, with_prior / np.maximum(variance, 1e-12), 0.0)
+        own_share = np.where(anchored, shrunk.prior_variance / (shrunk.prior_variance + variance), 0.0)
         estimate, lower, upper = _pooled(means, dispersions, shrunk, kappa, basis, level, int(anchored.sum()))
     else:
         estimate, lower, upper = _alone(means, dispersions, basis, level)
@@ -188,6 +194,8 @@ def group_quality(
         dispersions=dispersions,
         shrunk=shrunk,
         correlation=rho,
+        own_share=own_share,
+        score_slope=slope,
     )
 
 
@@ -387,9 +395,9 @@ def _group_covariates(
     length: Floats | None,
     human: Floats,
     groups: int,
-) -> tuple[Floats, Floats, Floats]:
-    """(S, 1 or 2) covariates and (S,) prediction of the group means, from panel scores and lengths; and
-    (n,) the same line at every unit, whose group means the predictions are.
+) -> tuple[Floats, Floats, Floats, float]:
+    """(S, 1 or 2) covariates and (S,) prediction of the group means, from panel scores and lengths;
+    (n,) the same line at every unit, whose group means the predictions are; and its slope on the score.
 
     One line for all groups: human grades on score and log length over all anchors, the score's slope divided
     by the panel's reliability (a unit's noise flattens it, a group's mean has none) and drawn to 1, length's
@@ -413,7 +421,7 @@ def _group_covariates(
     x = pivot + slope * (mean - pivot) + length_slope * (mean_size - middle)
     columns = [slope * mean] if spread <= 1e-6 else [slope * mean, mean_size]
     line = slope * np.where(np.isnan(score), _at(mean, group), score) + length_slope * size
-    return np.column_stack(columns), x, line
+    return np.column_stack(columns), x, line, slope
 
 
 def _at(means: Floats, group: NDArray[np.integer]) -> Floats:

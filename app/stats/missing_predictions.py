@@ -9,15 +9,20 @@ of group g of N rows, graded ones A,
 
     theta_g = sum_A a_i (y_i - lam (f_i - f_g)) / sum_A a_i,    f_g = sum f_i / N,
 
-is linear in f with the weight lam (1/N - a_i / sum a) on graded rows, never positive while anchors are a part
-of the traffic, and lam / N on others. With every e in [0, 1] and lam as it is, it is largest with e = 1 on
-rows that nobody graded and e = 0 on graded ones, least the other way round. An estimate that leans on the
-panel's mean too need not follow: all four corners are tried (`extremes`). Where missing verdicts would have
-been d standard deviations better than what was said, graded or not (`shifted`), theta_g moves only as far
-as graded rows have more or fewer of them than the others: anchors that are a fair sample guard against it.
+is linear in f, with the weight lam / N, less lam a_i / sum a on graded rows (which leaves no more than 0
+where anchors are part of the traffic). With lam as it is and every e in [0, 1] it is largest with e = 1 on
+rows that nobody graded and e = 0 on graded ones, and least the other way round. A pooled estimate (`eblup`) is
+theta_g by its ``own_share`` q_g only; the rest is what the other groups say, d_h being theta_h less the line
+of h on the mean panel score s_h with slope beta, which moves likewise:
+
+    move_g = q_g dtheta_g + (1 - q_g) (beta ds_g + mean over other groups h of (dtheta_h - beta ds_h)).
+
+So the other two corners, every row alike, are tried too. Where missing verdicts would have been some
+standard deviations better than what was said, graded or not (``shifts``), theta_g moves only as far as graded
+rows have more or fewer of them than the others: anchors that are a fair sample guard against it.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,9 +32,9 @@ from app.stats.grouped import sum_by
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.integer]
-Estimate = Callable[[Floats, Floats], Floats]
 
 _CORNERS = ((1.0, 0.0), (0.0, 1.0), (1.0, 1.0), (0.0, 0.0))  # on rows nobody graded, on graded rows
+_MOST_ROWS = 20_000  # that the line is fitted to: its slopes are then known to a hundredth
 _RIDGE = 1e-6  # per row: judges who always say the same share their weight
 
 
@@ -43,98 +48,129 @@ class Moves:
     shifted: Floats
 
 
+@dataclass(frozen=True, slots=True)
+class Verdicts:
+    """Verdicts on 0 to 1 by row and judge, (c,), and the missing ones, (u,), with the standard deviations of
+    their judges' verdicts. ``judges`` is J."""
+
+    row: Ints
+    judge: Ints
+    value: Floats
+    missing_row: Ints
+    missing_judge: Ints
+    missing_sd: Floats
+    judges: int
+
+    def matrix(self, rows: Ints, size: int) -> Floats:
+        """(rows, J), NaN where there is none; ``size`` rows there are in all."""
+        place = np.full(size, -1)
+        place[rows] = np.arange(rows.size)
+        own = place[self.row] >= 0
+        out = np.full((rows.size, self.judges), np.nan)
+        out[place[self.row[own]], self.judge[own]] = self.value[own]
+        return out
+
+
 def corrected_moves(
     *,
-    estimate: Estimate,
+    verdicts: Verdicts,
+    group: Ints,
     prediction: Floats,
     score: Floats,
-    values: Floats,
-    group: Ints,
-    graded: NDArray[np.bool_],
-    missing_row: Ints,
-    missing_judge: Ints,
-    missing_sd: Floats,
+    anchor_weight: Floats,
+    lam: float,
+    own_share: Floats,
+    score_slope: float,
     shifts: Sequence[float],
 ) -> Moves:
-    """Move predictions and panel scores as missing verdicts could have, and estimate again.
+    """Move predictions and panel scores as missing verdicts could have, and the estimates with them.
 
     Parameters
     ----------
-    estimate
-        Predictions and scores (n,) to the estimates (G,), at a fixed power tuning.
-    prediction, score : (n,)
-        As they are; NaN where no judge said anything.
-    values : (n, J)
-        Verdicts on 0 to 1, NaN where there is none.
     group : (n,) in [0, G)
-    graded : (n,)
-    missing_row, missing_judge, missing_sd : (u,)
-        The missing seats, and the standard deviations of their judges' verdicts.
+    prediction, score : (n,)
+        What the corrected means were made from; NaN where no judge said anything.
+    anchor_weight : (n,)
+        a, 0 where nobody graded.
+    lam, own_share, score_slope
+        Of the estimate: `rectifier.PowerTuning`, and (G,) and beta of `group_quality.GroupQuality`; a share
+        of NaN: the panel has no say.
     shifts
-        In such standard deviations.
+        In standard deviations of the judges.
     """
-    groups = int(group.max(initial=-1)) + 1
+    groups, n = own_share.size, group.size
+    rows, place = np.unique(verdicts.missing_row, return_inverse=True)
+    was = verdicts.matrix(rows, n)
+    base = _said(was, group[rows], verdicts, group, groups)
+    before = np.where(np.isnan(was), base[:, None], was)
+    slopes = _slopes(verdicts, group, groups, prediction, score)
+    of, weight = group[rows], anchor_weight[rows]
+    size = np.maximum(np.bincount(group, minlength=groups), 1)
+    total = sum_by(group.astype(np.int64), anchor_weight, groups)
+    anchored = total > 0
+    others = max(int(anchored.sum()) - 1, 1)
+
+    def move(said: Floats) -> Floats:
+        now = was.copy()
+        now[place, verdicts.missing_judge] = said
+        mean = np.nanmean(now, axis=1)
+        step = np.where(np.isnan(now), mean[:, None], now) - before
+        f, s = (step @ b for b in slopes)
+        graded = np.where(anchored, sum_by(of, weight * f, groups) / np.where(anchored, total, 1.0), 0.0)
+        own = np.where(anchored, lam * (sum_by(of, f, groups) / size - graded), 0.0)
+        line = score_slope * sum_by(of, s, groups) / size
+        lead = np.where(anchored, own - line, 0.0)
+        rest = line + (lead.sum() - lead) / others
+        return np.nan_to_num(own_share * own + (1.0 - own_share) * rest)
+
+    on_graded = anchor_weight[verdicts.missing_row] > 0
+    corners = np.array([np.zeros(groups), *(move(np.where(on_graded, yes, no)) for no, yes in _CORNERS)])
+    at = base[place]
+    shifted = [move(np.clip(at + shift * verdicts.missing_sd, 0.0, 1.0)) for shift in shifts]
+    return Moves(corners.min(axis=0), corners.max(axis=0), np.array(shifted).reshape(len(shifts), groups))
+
+
+def _said(values: Floats, own: Ints, verdicts: Verdicts, group: Ints, groups: int) -> Floats:
+    """(rows,) mean of what was said of each row; where nothing was, the mean of its group."""
     told = np.isfinite(values).any(axis=1)
-    said = np.full(len(values), np.nan)
-    said[told] = np.nanmean(values[told], axis=1)
-    base = np.where(told, said, _mean_of(said, group, groups)[group])
-    slopes = [_line(one, values, base, group, groups) for one in (prediction, score)]
-    filled = [
-        np.where(np.isnan(one), _mean_of(one, group, groups)[group], one) for one in (prediction, score)
-    ]
-    as_it_is = estimate(filled[0], filled[1])
-
-    def move(said_of_missing: Floats) -> Floats:
-        step = _step(values, base, missing_row, missing_judge, said_of_missing)
-        return estimate(*(one + step @ b for one, b in zip(filled, slopes, strict=True))) - as_it_is
-
-    on_graded = graded[missing_row]
-    corners = np.array([move(np.where(on_graded, yes, no)) for no, yes in _CORNERS])
-    moved = [move(np.clip(base[missing_row] + shift * missing_sd, 0.0, 1.0)) for shift in shifts]
-    none = np.zeros((1, groups))
-    return Moves(
-        low=np.concatenate([corners, none]).min(axis=0), high=np.concatenate([corners, none]).max(axis=0),
-        shifted=np.array(moved).reshape(len(shifts), groups),
-    )  # fmt: skip
+    of = group[verdicts.row]
+    count = np.bincount(of, minlength=groups)
+    every = float(verdicts.value.mean()) if verdicts.value.size else 0.5
+    mean = np.where(count > 0, sum_by(of, verdicts.value, groups) / np.maximum(count, 1), every)
+    out = mean[own]
+    out[told] = np.nanmean(values[told], axis=1)
+    return out
 
 
-def _line(target: Floats, values: Floats, base: Floats, group: Ints, groups: int) -> Floats:
-    """(J,) slopes of ``target`` on what the judges said, within groups; none is negative."""
-    used = np.isfinite(target) & np.isfinite(values).any(axis=1)
-    if not used.any():
-        return np.zeros(values.shape[1])
-    x = np.where(np.isnan(values[used]), base[used, None], values[used])
-    g, count = group[used], np.maximum(np.bincount(group[used], minlength=groups), 1)
-    dx = np.column_stack([column - (sum_by(g, column, groups) / count)[g] for column in x.T])
-    dy = target[used] - (sum_by(g, target[used], groups) / count)[g]
-    free = np.arange(values.shape[1])
+def _slopes(
+    verdicts: Verdicts, group: Ints, groups: int, prediction: Floats, score: Floats
+) -> tuple[Floats, Floats]:
+    """(J,) slopes of predictions and of scores on what the judges said, within groups."""
+    known = np.unique(verdicts.row[np.isfinite(prediction[verdicts.row]) & np.isfinite(score[verdicts.row])])
+    known = known[:: -(-known.size // _MOST_ROWS)] if known.size else known
+    if not known.size:
+        return np.zeros(verdicts.judges), np.zeros(verdicts.judges)
+    values = verdicts.matrix(known, group.size)
+    x = np.where(np.isnan(values), np.nanmean(values, axis=1)[:, None], values)
+    g = group[known].astype(np.int64)
+    count = np.maximum(np.bincount(g, minlength=groups), 1)
+
+    def within(column: Floats) -> Floats:
+        return np.asarray(column - (sum_by(g, column, groups) / count)[g])
+
+    dx = np.column_stack([within(column) for column in x.T])
+    return _line(dx, within(prediction[known])), _line(dx, within(score[known]))
+
+
+def _line(dx: Floats, dy: Floats) -> Floats:
+    """(J,) least squares of dy on dx, none negative."""
+    free = np.arange(dx.shape[1])
+    slopes = np.zeros(dx.shape[1])
     while free.size:  # drop what would be negative, and fit the rest again
         gram = dx[:, free].T @ dx[:, free] + _RIDGE * len(dy) * np.eye(free.size)
         b = np.linalg.solve(gram, dx[:, free].T @ dy)
         if (b >= 0).all():
+            slopes[free] = b
             break
         free = free[b > 0]
-    slopes = np.zeros(values.shape[1])
-    if free.size:
-        slopes[free] = b
     return slopes
-
-
-def _step(values: Floats, base: Floats, row: Ints, judge: Ints, said: Floats) -> Floats:
-    """(n, J) how w moves when the missing verdicts are ``said``."""
-    rows, place = np.unique(row, return_inverse=True)
-    was = values[rows]
-    now = was.copy()
-    now[place, judge] = said
-    mean = np.nanmean(now, axis=1)
-    out = np.zeros_like(values)
-    out[rows] = np.where(np.isnan(now), mean[:, None], now) - np.where(np.isnan(was), base[rows, None], was)
-    return out
-
-
-def _mean_of(values: Floats, group: Ints, groups: int) -> Floats:
-    """(G,) means of what is known; the mean of all where a group has nothing."""
-    known = np.isfinite(values)
-    count = np.bincount(group[known], minlength=groups)
-    every = float(values[known].mean()) if known.any() else 0.5
-    return np.where(count > 0, sum_by(group[known], values[known], groups) / np.maximum(count, 1), every)
