@@ -11,9 +11,9 @@ of group g of N rows, graded ones A,
 
 is linear in f, with the weight lam / N, less lam a_i / sum a on graded rows (which leaves no more than 0
 where anchors are part of the traffic). With lam as it is and every e in [0, 1] it is largest with e = 1 on
-rows that nobody graded and e = 0 on graded ones, and least the other way round. A pooled estimate (`eblup`) is
-theta_g by its ``own_share`` q_g only; the rest is what the other groups say, d_h being theta_h less the line
-of h on the mean panel score s_h with slope beta, which moves likewise:
+rows that nobody graded and e = 0 on graded ones, and least the other way round. A pooled estimate (`eblup`)
+is theta_g by its ``own_share`` q_g only; the rest is what the other groups say, d_h being theta_h less the
+line of h on the mean panel score s_h with slope beta, which moves likewise:
 
     move_g = q_g dtheta_g + (1 - q_g) (beta ds_g + mean over other groups h of (dtheta_h - beta ds_h)).
 
@@ -121,7 +121,7 @@ def corrected_moves(
         line = score_slope * sum_by(of, s, groups) / size
         lead = np.where(anchored, own - line, 0.0)
         rest = line + (lead.sum() - lead) / others
-        return np.nan_to_num(own_share * own + (1.0 - own_share) * rest)
+        return np.asarray(np.nan_to_num(own_share * own + (1.0 - own_share) * rest))
 
     on_graded = anchor_weight[verdicts.missing_row] > 0
     corners = np.array([np.zeros(groups), *(move(np.where(on_graded, yes, no)) for no, yes in _CORNERS)])
