@@ -34,7 +34,7 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.integer]
 
 _CORNERS = ((1.0, 0.0), (0.0, 1.0), (1.0, 1.0), (0.0, 0.0))  # on rows nobody graded, on graded rows
-_MOST_ROWS = 20_000  # that the line is fitted to: its slopes are then known to a hundredth
+_MOST_ROWS = 5_000  # that the line is fitted to: its slopes are then known to some hundredths
 _RIDGE = 1e-6  # per row: judges who always say the same share their weight
 
 
@@ -146,7 +146,8 @@ def _slopes(
     verdicts: Verdicts, group: Ints, groups: int, prediction: Floats, score: Floats
 ) -> tuple[Floats, Floats]:
     """(J,) slopes of predictions and of scores on what the judges said, within groups."""
-    known = np.unique(verdicts.row[np.isfinite(prediction[verdicts.row]) & np.isfinite(score[verdicts.row])])
+    told = np.bincount(verdicts.row, minlength=group.size) > 0
+    known = np.flatnonzero(told & np.isfinite(prediction) & np.isfinite(score))
     known = known[:: -(-known.size // _MOST_ROWS)] if known.size else known
     if not known.size:
         return np.zeros(verdicts.judges), np.zeros(verdicts.judges)
