@@ -16,9 +16,10 @@ from app.reporting.one_answer import JudgeSaid, one_answer
 from app.web.callers import needs
 from app.web.errors import documented
 from app.web.fields import Answered
+from app.web.queries import StrictRoute
 from app.web.services import Served
 
-router = APIRouter(tags=["grading"])
+router = APIRouter(tags=["grading"], route_class=StrictRoute)
 
 Reader = Annotated[Caller, needs(Scope.READ)]
 Grader = Annotated[Caller, needs(Scope.READ, Scope.GRADE)]
