@@ -1,6 +1,6 @@
 """Do estimates hold where panels were asked in two stages, and what is saved?
 
-    python -m benchmarks.two_stage [--worlds 500] [--data FOLDER] [--seed 1] [--only NAME ...]
+    python -m benchmarks.two_stage [--worlds 500] [--data FOLDER] [--seed 1] [--only NAME ...] [--designs ...]
 
 Every unit has three judges of three families (simulated worlds: `benchmarks.simulation.worlds`; recorded:
 hanna and llmbar of ../shared/data, drawn as `benchmarks.accuracy` draws them, llmbar with three of its four
@@ -155,13 +155,14 @@ def interval_widths(case: Case, whole: Judged) -> Floats:
     return np.minimum(2 * 1.96 * np.sqrt(np.nan_to_num(variance)) / span, 1.0)
 
 
-def weigh(case: Case, tally: Tally, designs: Sequence[Design], rng: np.random.Generator) -> None:
-    """Add what every design makes of the case."""
+def weigh(case: Case, tally: Tally, designs: Sequence[Design], seed: Sequence[int]) -> None:
+    """Add what every design makes of the case; each draws from a stream of its own."""
     whole = judge(case.evidence)
     raw_of_all = whole.graded(case.human, case.inclusion).raw
     for design in designs:
         width = interval_widths(case, whole) if design.interval else None
-        asked = thinned(case, design, width, rng)
+        stream = np.random.default_rng([*seed, DESIGNS.index(design)])
+        asked = thinned(case, design, width, stream)
         judged = whole if design.stages is None else judge(asked)
         units = judged.graded(case.human, case.inclusion)
         at = f"{design.name}:"
@@ -294,11 +295,11 @@ CELLS = {
 SETS = {"hanna": ("relevance", 120), "llmbar": ("instruction_following", 100)}
 
 
-def report(name: str, anchors: int, cases: Iterator[Case], seed: int) -> None:
-    tally, rng = Tally(), np.random.default_rng([seed, 77])
-    for case in cases:
-        weigh(case, tally, DESIGNS, rng)
-    for design in DESIGNS:
+def report(name: str, anchors: int, cases: Iterator[Case], designs: Sequence[Design], seed: int) -> None:
+    tally = Tally()
+    for k, case in enumerate(cases):
+        weigh(case, tally, designs, (seed, 77, k))
+    for design in designs:
         print(line(name, anchors, design, tally.sums), flush=True)
 
 
@@ -308,17 +309,21 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=RECORDED)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--only", nargs="*", choices=(*CELLS, *SETS), help="of worlds and sets")
+    parser.add_argument("--designs", nargs="*", default=[], help="names; that of all at once is always there")
     options = parser.parse_args()
-    wanted = options.only or (*CELLS, *SETS)
+    designs = [
+        one for one in DESIGNS if not options.designs or one.name in (DESIGNS[0].name, *options.designs)
+    ]
     print(HEAD)
-    for name in wanted:
+    for name in options.only or (*CELLS, *SETS):
         if name in CELLS:
             world, anchors = CELLS[name]
-            report(name, anchors, simulated(world, anchors, options.worlds, options.seed), options.seed)
+            cases = simulated(world, anchors, options.worlds, options.seed)
+            report(name, anchors, cases, designs, options.seed)
         else:
             criterion, anchors = SETS[name]
             cases = recorded(options.data / name, criterion, anchors, options.worlds)
-            report(f"{name}, {criterion}", anchors, cases, options.seed)
+            report(f"{name}, {criterion}", anchors, cases, designs, options.seed)
 
 
 if __name__ == "__main__":

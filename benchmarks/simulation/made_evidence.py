@@ -36,7 +36,7 @@ def evidence(
         kind=kind, criterion=Criterion("quality", "", scale, True), rubric_versions=(1,), unit_id=ids,
         item=prompt.astype(i32), item_ids=np.arange(int(prompt.max()) + 1), prompt=prompt.astype(i32),
         system=system.astype(i32), other_system=np.full(n, -1, i32), length=words, other_length=nothing,
-        marks=nothing, other_marks=nothing, system_models=(None,) * systems,
+        day=np.full(n, 20_000, i32), marks=nothing, other_marks=nothing, system_models=(None,) * systems,
         answer_id=ids, other_answer_id=np.full(n, -1, np.int64),
         strata={} if stratum is None else {STRATUM: stratum.astype(i32)},
         stratum_values={} if stratum is None else {STRATUM: ("easy", "hard")},
