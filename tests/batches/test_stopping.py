@@ -138,6 +138,8 @@ def test_a_batch_ends_once_its_comparison_is_decided(serve, settings):
         ):
             refused = send(client, body(3), expect=422, stop_when=wrong)
             assert refused["errors"][0]["path"] == path
+        at_providers = send(client, body(3), expect=422, stop_when=json.dumps(rule), mode="batch")
+        assert at_providers["errors"][0]["path"] == "query.stop_when"
         sent = send(client, body(600), stop_when=json.dumps(rule), first=1)
         assert sent["comparison"] == {
             "baseline": "old", "candidate": "new", "criterion": "helpfulness", "level": 0.95, "margin": 4,

@@ -459,6 +459,9 @@ async def create_batch(
 ) -> Response:
     """Every line is checked before anything is paid; one bad line refuses the file, all are named."""
     stop = None if stop_when is None else _stop_rule(stop_when)
+    if stop is not None and mode == "batch":
+        wording = "what is with a provider is graded and paid: a batch of `mode=batch` cannot stop early"
+        raise BadInput(wording, [Problem(wording, path="query.stop_when", value=stop_when)])
     if fallback is not None and mode != "batch":
         problem = Problem(
             "only a batch of `mode=batch` has a fallback", path="query.fallback", value=fallback
