@@ -10,7 +10,7 @@ from app.domain.batches import BatchOptions, BatchStatus
 from app.domain.stopping import ComparisonSoFar
 from app.storage.batches import chunk_id, read_options
 from app.storage.database import Database
-from app.storage.tables import batch_chunks, batch_comparisons, batch_items, batches
+from app.storage.tables import batch_chunks, batch_comparisons, batch_items, batch_requests, batches
 from app.storage.times import to_ms
 
 
@@ -54,9 +54,11 @@ async def due_look(db: Database, batch_id: int) -> DueLook | None:
             return None
         c = batch_chunks.c
         chunk = connection.execute(
-            select(batch_chunks).where(c.id == chunk_id(batch_id, row.chunks), c.done)
+            select(batch_chunks, batch_requests.c.requests)
+            .join(batch_requests, batch_requests.c.chunk_id == c.id)
+            .where(c.id == chunk_id(batch_id, row.chunks), c.done)
         ).one_or_none()
-        if chunk is None or chunk.requests is None:
+        if chunk is None:
             return None
         i, last = batch_items.c, chunk.first + chunk.items
         found = connection.execute(
