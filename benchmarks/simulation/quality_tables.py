@@ -20,11 +20,10 @@ system.
 
 """
 _LEGEND = """
-*width*, *RMSE*: over those of
-human grades alone. *gain*: the realised (labels-only width / width)^2 over 1 / (1 - rho^2 N / (n + N)).
-*bias*: the largest |mean error| of a system over the standard deviation of its estimates; *slope*: of the
-error on the truth over systems (0 leaves differences as they are). *wrong*: share of "better" and "worse"
-claimed of a pair of systems that were wrong.
+*width*, *RMSE*: over those of human grades alone. *gain*: the realised (labels-only width / width)^2 over
+1 / (1 - rho^2 N / (n + N)). *bias*: the largest |mean error| of a system over the standard deviation of its
+estimates; *slope*: of the error on the truth over systems (0 leaves differences as they are). *wrong*: share
+of "better" and "worse" claimed of a pair of systems that were wrong.
 
 The estimates of quality rows are drawn to each other and to the panel, so they compress differences where
 anchors are few (*slope*): the price of their error. Comparisons use the means that are not shrunk.

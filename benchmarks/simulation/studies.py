@@ -22,11 +22,17 @@ _HEAD = """# Does it hold? Worlds of known truth, on the service's own path
 Made by `python -m benchmarks.simulation --worlds {worlds} --write docs/simulation.md`, seed {seed}: simulated
 evidence goes through the service's own functions, from recorded verdicts to quality rows and comparisons,
 scores of single answers and the bias report. All intervals are of 95%. *worlds*: how many were drawn for a
-row.{fewer}
-
+row. Recorded sets with the grades of all their answers as the truth are in [accuracy.md](accuracy.md).
+{fewer}
 """
 _FEWER = """
-Rows of fewer than {worlds} worlds are what the time of this run allowed; the command goes on from there."""
+**Rows of fewer than {worlds} worlds are what the time of this run allowed**, the most important first: the
+coverage of one system has a standard error of 3.1 points with 50 worlds, 1.2 with 350, 0.5 with 2,000. The
+command goes on from there.{missing}
+"""
+_MISSING = """
+
+Not run yet: {names}."""
 
 Part = Callable[[int, int, int], Sums]
 """Sums over the worlds of a seed, from one number to (not including) another."""
@@ -64,7 +70,14 @@ def page(found: Mapping[Cell, Sums], worlds: int, seed: int, fewer: bool) -> str
     def of(study: str, cells: list[Cell]) -> dict[str, Sums]:
         return {cell.name: found[cell] for cell in cells if found.get(cell)}
 
-    text = _HEAD.format(worlds=worlds, seed=seed, fewer=_FEWER.format(worlds=worlds) if fewer else "")
+    absent: dict[str, list[str]] = {}
+    for cell in CELLS:
+        if cell in found and not found[cell]:
+            absent.setdefault(cell.study, []).append(cell.name)
+    names = ";\n".join(f"{study}: {', '.join(cells)}" for study, cells in absent.items())
+    missing = _MISSING.format(names=names) if absent else ""
+    short = _FEWER.format(worlds=worlds, missing=missing) if fewer else ""
+    text = _HEAD.format(worlds=worlds, seed=seed, fewer=short)
     systems, items, bias = of(SYSTEMS, _SYSTEMS), of(ITEMS, _ITEMS), of(BIAS, _BIAS)
     refusals = found.get(CELLS[-1])
     parts = [reached.tables(systems, items, bias, refusals)]
