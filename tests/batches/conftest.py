@@ -94,7 +94,7 @@ def send(client: httpx2.Client, body: bytes, expect: int = 202, **query: Any) ->
 
 
 def wait_for(
-    client: httpx2.Client, batch: Mapping[str, Any], *status: str, seconds: float = 120
+    client: httpx2.Client, batch: Mapping[str, Any], *status: str, seconds: float = 400
 ) -> dict[str, Any]:
     """The batch once it stands so."""
     until = time.monotonic() + seconds
@@ -112,7 +112,7 @@ def results(client: httpx2.Client, batch: Mapping[str, Any]) -> list[dict[str, A
     return [json.loads(line) for line in text.splitlines()]
 
 
-def until(holds: Callable[[], bool], seconds: float = 120) -> None:
+def until(holds: Callable[[], bool], seconds: float = 400) -> None:
     """Return once it holds."""
     end = time.monotonic() + seconds
     while not holds():
