@@ -13,9 +13,10 @@ from app.web.api.comparisons import ComparedRowOut, shown_row
 from app.web.callers import needs
 from app.web.errors import documented
 from app.web.fields import Answered, Body, Name
+from app.web.queries import StrictRoute
 from app.web.services import Served
 
-router = APIRouter(tags=["quality"])
+router = APIRouter(tags=["quality"], route_class=StrictRoute)
 
 Reader = Annotated[Caller, needs(Scope.READ)]
 Margin = Annotated[float, Field(ge=0.0)]

@@ -14,9 +14,10 @@ from app.web.api.quality import Status
 from app.web.callers import needs
 from app.web.errors import documented
 from app.web.fields import Answered
+from app.web.queries import StrictRoute
 from app.web.services import Served
 
-router = APIRouter(tags=["quality"])
+router = APIRouter(tags=["quality"], route_class=StrictRoute)
 
 Reader = Annotated[Caller, needs(Scope.READ)]
 
