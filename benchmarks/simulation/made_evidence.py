@@ -34,7 +34,7 @@ def evidence(
     i32, ids, nothing = np.int32, np.arange(n, dtype=np.int64) + 1, np.full(n, np.nan)
     found = Evidence(
         kind=kind, criterion=Criterion("quality", "", scale, True), rubric_versions=(1,), unit_id=ids,
-        day=np.zeros(n, i32), item=prompt.astype(i32),
+        item=prompt.astype(i32),
         item_ids=np.arange(int(prompt.max()) + 1), prompt=prompt.astype(i32),
         system=system.astype(i32), other_system=np.full(n, -1, i32), length=words, other_length=nothing,
         day=np.full(n, 20_000, i32), marks=nothing, other_marks=nothing, system_models=(None,) * systems,
