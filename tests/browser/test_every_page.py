@@ -1,6 +1,7 @@
 """Each page in a real browser: accessible, inside its window, quiet, alone, and readable without scripts."""
 
 import os
+import re
 from collections.abc import Callable
 from importlib.resources import files
 from pathlib import Path
@@ -22,6 +23,9 @@ PAGES = {
     "quality of pairs": "/ui/quality?rubric=duel&criterion=preference",
     "quality without a calibration": "/ui/quality?rubric=support&criterion=tone",
     "a quality table that cannot be": "/ui/quality?rubric=support&criterion=helpfulness&by=nonsense",
+    "report": "/ui/report?rubric=support&criterion=helpfulness",
+    "report of pairs": "/ui/report?rubric=duel&criterion=preference&baseline=tiny",
+    "report without a calibration": "/ui/report?rubric=support&criterion=tone",
     "comparison": "/ui/quality/compare?rubric=support&criterion=helpfulness&baseline=tiny"
     "&candidate=helper-1&margin=0.1&by=stratum.language",
     "ranking": "/ui/rankings?rubric=duel&criterion=preference&judges=true",
@@ -141,6 +145,16 @@ def test_a_page_says_the_same_without_scripts(
         said.append(page.locator("main").inner_text())
         assert page.locator("script").count() == 0
     assert said[0] == said[1]
+
+
+def test_a_report_prints_on_one_sheet(project: Project, open_page: Callable[..., Watched]) -> None:
+    page = open_page().page
+    page.goto(project.url + PAGES["report"])
+    printed = page.pdf(prefer_css_page_size=True)
+    assert len(re.findall(rb"/Type\s*/Page\b", printed)) == 1
+    page.emulate_media(media="print")
+    assert page.locator("nav, form").filter(visible=True).count() == 0
+    assert page.locator(".report table tbody tr").count() == 6
 
 
 def test_the_first_tab_stop_skips_to_the_content_and_every_stop_shows_itself(

@@ -26,6 +26,7 @@ from app.web.pages import (
     overview,
     quality,
     rankings,
+    report,
     rubrics,
     sign_in,
 )
@@ -33,6 +34,7 @@ from app.web.pages import (
 ROUTERS: tuple[APIRouter, ...] = (
     overview.router,
     quality.router,
+    report.router,
     comparisons.router,
     comparison_table.router,
     rankings.router,
