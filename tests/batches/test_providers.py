@@ -19,6 +19,7 @@ from tests.endtoend.test_killed import read_rows
 from tests.provider_server.fixture import provider_process
 from tests.running_service import POINTWISE, running_service
 
+pytestmark = pytest.mark.timeout(900)  # processes start slowly on machines that are busy
 SQLITE = pytest.mark.parametrize("settings", ["sqlite"], indirect=True)
 HOURS = {"takes_ms": 1e9}
 CALLED = ("called-1", "called-2")
@@ -163,7 +164,6 @@ def test_a_file_is_graded_by_batches_at_half_the_price(house, server):
     assert 'venire_provider_batch_seats{state="queued"} 0.0' in metrics
 
 
-@pytest.mark.timeout(900)  # processes start slowly on machines that are busy
 def test_a_worker_killed_before_it_knew_of_its_batches_pays_for_none_twice(
     places, serve, server, settings, tmp_path
 ):
