@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 from app.domain.judging import JudgeVersion, Stages
 from app.domain.rubrics import RubricKind
 from app.grading.stages import chance_of_second
-from app.reporting.comparisons import difference_of
+from app.reporting.comparison_rows import difference_of
 from app.reporting.graded_units import GradedUnits
 from app.reporting.quality_groups import group_units
 from app.reporting.quality_rows import estimate
