@@ -20,6 +20,7 @@ from app.reporting.quality_groups import group_units
 from app.reporting.quality_rows import QualityRow, quality_rows, stale_row, with_unscored
 from app.reporting.quality_words import table_warnings
 from app.reporting.unscored import JudgeUnscored, judge_warnings, unscored_judges
+from app.stats.group_quality import GroupQuality
 from app.stats.rectifier import Population
 from app.storage import ledger
 from app.storage.calibrations import (
@@ -33,6 +34,7 @@ from app.storage.evidence import load_evidence
 from app.storage.rubrics import get_rubric
 
 _KEPT_FRAMES = 8
+_KEPT_TABLES = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +88,8 @@ class Quality:
     def __init__(self, db: Database) -> None:
         self.db = db
         self._kept: OrderedDict[int, Ready] = OrderedDict()
+        # By calibration, newest verdict seen, and what was asked: tables of a million verdicts take a while.
+        self._computed: OrderedDict[tuple[int, int, tuple[str, ...], float, str], _Computed] = OrderedDict()
 
     async def table(
         self,
@@ -121,12 +125,18 @@ class Quality:
         ready = await self.ready(project_id, rubric, criterion)
         calibration = None if ready is None else ready.calibration
         units = await self.uncalibrated(project_id, rubric, criterion) if ready is None else ready.units
-        groups = await asyncio.to_thread(group_units, units, by)
-        rows, quality = await asyncio.to_thread(
-            quality_rows, units, groups, level, population, ready is not None
-        )
-        rows = await asyncio.to_thread(with_unscored, rows, units, groups, level, quality)
-        judges = await asyncio.to_thread(unscored_judges, units, level)
+        asked = (tuple(by), level, population)
+        key = None if ready is None else (ready.calibration.id, ready.seen, *asked)
+        computed = self._computed.get(key) if key is not None else None
+        if computed is None:
+            computed = await asyncio.to_thread(_compute, units, *asked, ready is not None)
+            if key is not None:
+                self._computed[key] = computed
+        if key is not None:
+            self._computed.move_to_end(key)
+        while len(self._computed) > _KEPT_TABLES:
+            self._computed.popitem(last=False)
+        rows, quality, judges = computed.rows, computed.quality, computed.judges
         warnings = table_warnings(units.frame, units.anchoring, quality) if quality is not None else ()
         newer = 0 if ready is None else ready.left_out
         stale = calibration is not None and calibration.snapshot.get("rubric_version") != version.version
@@ -150,7 +160,7 @@ class Quality:
             newer_verdicts=newer,
             power_tuning=None if quality is None else quality.means.power.lam,
             panel_correlation=None if quality is None else quality.means.power.correlation,
-            panel=None if quality is None else await asyncio.to_thread(told_panel, units, groups, level),
+            panel=computed.panel,
             warnings=(*about, *warnings, *judge_warnings(judges, frame.higher_is_better)),
             judges=judges,
             rows=tuple(stale_row(row) for row in rows) if stale else rows,
@@ -227,6 +237,26 @@ class Quality:
         """Every unit as judges and people left it, for a criterion without a calibration."""
         evidence = await load_evidence(self.db, project_id, rubric, criterion)
         return await asyncio.to_thread(lambda: raw_units(build_design(evidence)))
+
+
+@dataclass(frozen=True, slots=True)
+class _Computed:
+    """What a table takes of its units alone."""
+
+    rows: tuple[QualityRow, ...]
+    quality: GroupQuality | None
+    judges: tuple[JudgeUnscored, ...]
+    panel: ToldPanel | None
+
+
+def _compute(
+    units: GradedUnits, by: Sequence[str], level: float, population: Population, calibrated: bool
+) -> _Computed:
+    groups = group_units(units, by)
+    rows, quality = quality_rows(units, groups, level, population, calibrated)
+    rows = with_unscored(rows, units, groups, level, quality)
+    panel = None if quality is None else told_panel(units, groups, level)
+    return _Computed(rows, quality, unscored_judges(units, level), panel)
 
 
 def _about_calibration(calibration: Calibration, newer: int, stale: bool) -> tuple[str, ...]:

@@ -196,7 +196,7 @@ def test_a_refused_calibration_says_so_and_tells_what_needs_no_grades(client):
     assert body["versions"][0]["effect"]["status"] == "insufficient_data"
     page = client.get("/ui/judges/j0", params={"rubric": "refusing"}).text
     assert (
-        "The calibration of this criterion was refused. No answer has a human grade; upload anchors." in page
+        "The calibration of this criterion was refused: no answer has a human grade; upload anchors." in page
     )
     roster = client.get("/ui/judges", params=asked).text
     assert "The calibration was refused; told is what needs no human grades." in roster

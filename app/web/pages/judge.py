@@ -279,7 +279,10 @@ def _notice(told: CriterionBias | None) -> tuple[str, ...]:
     if told.versions and told.status != "refused":
         return ()
     only = ("What follows needs no calibrated scores.",) if told.versions else ()
-    return (_MISSING[told.status], *map(sentence, told.refusals), *only)
+    if told.refusals:
+        refused = (sentence(f"the calibration of this criterion was refused: {why}") for why in told.refusals)
+        return (*refused, *only)
+    return (_MISSING[told.status], *only)
 
 
 def _report(told: CriterionBias, shown: JudgeVersionBias, details: JudgeDetails | None) -> ReportView:
