@@ -71,6 +71,12 @@ class Asked:
             return ()
         return quality_rows(self.units, group_units(self.units, ("system",)), 0.95, "stream", True)[0]
 
+    @property
+    def anchors_stand(self) -> bool:
+        """Whether there is a calibration, and nothing was said against its anchors."""
+        fine = (Standing.NOT_TESTED, Standing.NO_DIFFERENCE)
+        return self.computed.frame is not None and self.units.anchoring.standing in fine
+
     def refused(self, reason: Refusal) -> bool:
         return any(said.startswith(f"{reason}:") for said in self.computed.refusals)
 
@@ -259,7 +265,7 @@ CASES = (
     Case("calibrated level of a system", "six of its prompts graded", _first_prompts_of_a_system,
          lambda a: any(row.status != "calibrated" for row in a.rows)),
     Case("anchors stand for the traffic", "one stratum graded", _one_stratum,
-         lambda a: a.units.anchoring.standing not in (Standing.NOT_TESTED, Standing.NO_DIFFERENCE)),
+         lambda a: not a.anchors_stand),
     Case("own family", "each judge saw its own family's systems alone", _own_systems_only,
          lambda a: a.untold("own_family") and a.untold("own_family", 1)),
     Case("own family", "families of systems unknown", _no_families, lambda a: a.untold("own_family")),
