@@ -64,16 +64,7 @@ PAGES = {
     "import": "/ui/imports/{import_support}",
     "nothing there": "/ui/nothing",
 }
-LOOKS = ((360, "light"), (1280, "dark"), (2560, "light"))
-EVERY_LOOK = tuple((width, scheme) for width in (360, 1280, 2560) for scheme in ("light", "dark"))
-IN_EVERY_LOOK = (
-    "judges",
-    "judges of a refused calibration",
-    "judge",
-    "judge of pairs",
-    "judge without a report",
-    *("grade", "grade of a pair", "grade with its sum", "answer"),
-)
+LOOKS = tuple((width, scheme) for width in (360, 1280, 2560) for scheme in ("light", "dark"))
 # Of axe's rules these depend on how a page looks (colours by scheme, the rest by width), the others on
 # what it is made of, which is the same everywhere.
 _BY_LOOK = ["color-contrast", "link-in-text-block", "target-size", "scrollable-region-focusable"]
@@ -98,7 +89,7 @@ def test_a_page_is_accessible_fits_its_window_and_asks_nobody_else(
     if response.ok:
         wrong += watched.complaints
     page.evaluate(axe)
-    for width, scheme in EVERY_LOOK if name in IN_EVERY_LOOK else LOOKS:
+    for width, scheme in LOOKS:
         wrong += violations_at(page, width, scheme)
         screenshot(page, name, width, scheme)
     wrong += [f"asked {url}" for url in watched.requests if not url.startswith((project.url, "data:"))]
