@@ -26,6 +26,7 @@ TYPICAL_OUTPUT = 150.0  # tokens, of a judge that has not written yet
 _LOW_INPUT, _HIGH_INPUT = 0.8, 1.35  # 5 and 3 characters a token
 _LOW_OUTPUT, _HIGH_OUTPUT = 0.6, 1.8
 _RETRIES = 0.1  # of the high end: one call in ten is made again
+_BYTES = 4  # at most, of a character: a call is set aside at a token per byte
 _MARGIN = 1.1  # for panels that are dearer than expected
 _MILLION = 1_000_000
 
@@ -106,23 +107,23 @@ class Estimator:
         )
 
     def budget(self) -> float:
-        """What it may cost if nobody says: the high end of the estimate; where judges go by batches at least
-        what has to be set aside to send all requests at once, and one panel of the dearest judges."""
+        """What it may cost if nobody says: the high end of the estimate or, where judges go by batches, what
+        has to be set aside to send all requests at once, if that is more; and one panel of the dearest judges
+        at its worst, since no call is made for which that is not left."""
         found, dearest = self.estimate(), 0.0
         for panel in self._panels.values():
             seats = sum(panel.seats.values())
             for judge in panel.seats:
-                dearest = max(dearest, seats * self._at_worst(judge, panel.longest, 1.0))
+                dearest = max(dearest, seats * self._worst(judge, _BYTES * panel.longest, 1.0))
         at_once = sum(one.at_worst_usd for one in found.judges)
-        return max(found.high_usd, _MARGIN * at_once + dearest)
+        return max(found.high_usd, _MARGIN * at_once) + dearest
 
-    def _at_worst(self, judge: JudgeVersion, chars: float, seats: float) -> float:
-        """What batches of these seats may cost: a token per character, and everything written that may be."""
-        if judge not in self._by_batch:
-            return 0.0
+    def _worst(self, judge: JudgeVersion, chars: float, seats: float) -> float:
+        """What these seats may cost: a token per character, and everything written that may be."""
         config = self._configs[judge]
+        factor = config.batch_factor if judge in self._by_batch else 1.0
         written = seats * read_params(config)[0].max_output_tokens
-        return config.batch_factor * cost_usd(config, input_tokens=round(chars), output_tokens=round(written))
+        return factor * cost_usd(config, input_tokens=round(chars), output_tokens=round(written))
 
     def _share(self, judge: JudgeVersion, least: _Sum, likely: _Sum, most: _Sum) -> JudgeShare:
         config = self._configs[judge]
@@ -143,7 +144,7 @@ class Estimator:
             low_usd=factor * dollars(least, _LOW_INPUT, _LOW_OUTPUT),
             # What is made again is an ordinary call.
             high_usd=(factor + _RETRIES) * dollars(most, _HIGH_INPUT, _HIGH_OUTPUT),
-            at_worst_usd=self._at_worst(judge, most.chars, most.requests),
+            at_worst_usd=self._worst(judge, most.chars, most.requests) if by_batch else 0.0,
         )
 
     def _panel(self, request: GradeRequest, eligible: ByFamily) -> _Panel:

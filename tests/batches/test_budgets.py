@@ -45,6 +45,16 @@ def test_a_batch_stops_at_its_budget_and_goes_on_when_topped_up(serve, settings,
             assert again["low_usd"] <= budget["spent_usd"] <= again["high_usd"]
 
 
+def test_the_smallest_batch_needs_no_budget_to_be_done(serve, settings, tmp_path: Path):
+    """The high end of its estimate is far below the worst of one call, which is set aside before it."""
+    with provider_process() as provider:
+        settings |= settings_for(tmp_path, roster(provider, 0.0))
+        with serve().client() as client, worker_process(settings):
+            done = wait_for(client, send(client, lines(1)), "done")
+            assert done["counts"]["left"] == 0
+            assert done["budget"]["spent_usd"] <= done["budget"]["limit_usd"]
+
+
 def test_a_day_has_a_budget_and_batches_wait_for_more(serve, settings, tmp_path: Path):
     with provider_process() as provider:
         settings |= settings_for(tmp_path, roster(provider, 0.0))

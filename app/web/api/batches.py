@@ -404,7 +404,7 @@ async def create_batch(
             le=1_000_000_000,
             allow_inf_nan=False,
             description="The most it may cost; by default the high end of the estimate, with `mode=batch` "
-            "what has to be set aside to send all requests at once.",
+            "what has to be set aside to send all requests at once, and a panel at its worst.",
             examples=[50],
         ),
     ] = None,
