@@ -106,8 +106,8 @@ class Batches:
     ) -> Batch:
         """Check every line, reserve the budget and let workers begin.
 
-        Without a ``budget_usd`` the high end of the estimate and a panel at its worst are one, rounded up to a
-        cent; where judges go by batches, what has to be set aside to send them all at once
+        Without a ``budget_usd`` the high end of the estimate and a panel at its worst are one, rounded up to
+        a cent; where judges go by batches, what has to be set aside to send them all at once
         (`Estimator.budget`). With ``stop`` the lines are graded in random order, until that comparison is
         decided.
 
