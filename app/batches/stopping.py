@@ -116,6 +116,9 @@ class RandomOrder:
                 raise BadInput(wording, [_problem(wording, "scores", rule.scores.value)])
         sign = 1.0 if criterion.higher_is_better else -1.0
         points = 1.0 if pairs else sign * (criterion.scale.high - criterion.scale.low)
+        if rule.margin >= abs(points):
+            wording = f"must be less than {abs(points):g}: no difference can be larger than that"
+            raise BadInput("this comparison cannot end the batch", [_problem(wording, "margin", rule.margin)])
         return replace(
             rule, rubric=rubric.name, criterion=wanted, prompts=len(both), pairs=pairs, points=points,
             seed=seed, calibration_id=calibration,

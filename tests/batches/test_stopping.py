@@ -64,6 +64,8 @@ async def test_what_cannot_decide_a_comparison_is_refused():
 
     assert "no prompt" in (await problem(RULE, lines(3, "old", "third"))).problem
     assert (await problem(StopRule("old", "old"), lines(3, "old"))).path == "stop_when.candidate"
+    too_wide = StopRule("old", "new", margin=4.0)  # of a scale from 1 to 5
+    assert (await problem(too_wide, lines(3, "old", "new"))).path == "stop_when.margin"
     pairs = [(1, asked("Q?", "old", "third")), (2, asked("Q?", "third", "new"))]
     assert "in one request" in (await problem(RULE, pairs, rubric(RubricKind.PAIRWISE))).problem
     unknown = StopRule("old", "new", criterion="x")
@@ -125,7 +127,7 @@ def body(count, **more):
 
 def test_a_batch_ends_once_its_comparison_is_decided(serve, settings):
     service = serve()
-    rule = {"baseline": "old", "candidate": "new", "margin": 4}
+    rule = {"baseline": "old", "candidate": "new", "margin": 3.9}
     with service.client() as client:
         checked = send(client, body(3), expect=200, dry_run=True, stop_when=json.dumps(rule))
         assert checked["items"] == 6
@@ -142,7 +144,7 @@ def test_a_batch_ends_once_its_comparison_is_decided(serve, settings):
         assert at_providers["errors"][0]["path"] == "query.stop_when"
         sent = send(client, body(600), stop_when=json.dumps(rule), first=1)
         assert sent["comparison"] == {
-            "baseline": "old", "candidate": "new", "criterion": "helpfulness", "level": 0.95, "margin": 4,
+            "baseline": "old", "candidate": "new", "criterion": "helpfulness", "level": 0.95, "margin": 3.9,
             "scores": "raw", "population": "these_units", "calibration_id": None,
             "seed": sent["comparison"]["seed"], "prompts": 600, "seen": 0, "missing": 0, "difference": None,
             "interval": None, "finding": "inconclusive",

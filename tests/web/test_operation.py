@@ -53,6 +53,7 @@ def test_the_projects_rules_are_read_and_changed_one_by_one(client):
     assert client.patch("/project", json={"panel": {"min_families": 3}}).json() == before
     assert client.patch("/project", json={"panel": {"min_families": 0}}).status_code == 422
     assert client.patch("/project", json={"pannel": {}}).status_code == 422
+    assert client.patch("/project", json={"limits": {"requests_per_minute": True}}).status_code == 422
 
 
 def test_the_projects_limits_are_read_and_changed_one_by_one(client):

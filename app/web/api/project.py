@@ -91,13 +91,31 @@ class ProjectLimitsIn(Body):
     """Limits to change; those left out stay, null takes one away."""
 
     requests_per_minute: float | None = Field(
-        None, gt=0, le=1e9, allow_inf_nan=False, description="Judge calls in a minute.", examples=[300]
+        None,
+        gt=0,
+        le=1e9,
+        allow_inf_nan=False,
+        strict=True,
+        description="Judge calls in a minute.",
+        examples=[300],
     )
     tokens_per_minute: float | None = Field(
-        None, gt=0, le=1e12, allow_inf_nan=False, description="Tokens in a minute.", examples=[50000]
+        None,
+        gt=0,
+        le=1e12,
+        allow_inf_nan=False,
+        strict=True,
+        description="Tokens in a minute.",
+        examples=[50000],
     )
     usd_per_day: float | None = Field(
-        None, ge=0, le=1e9, allow_inf_nan=False, description="As `PUT /budget` sets it.", examples=[100]
+        None,
+        ge=0,
+        le=1e9,
+        allow_inf_nan=False,
+        strict=True,
+        description="As `PUT /budget` sets it.",
+        examples=[100],
     )
 
 
