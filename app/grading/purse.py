@@ -78,7 +78,8 @@ class Purse:
                 kind = await asyncio.shield(fetch)
                 if kind is None:
                     continue
-                if not self._calls:
+                # Calls that ended while the database was asked left what they did not need.
+                if not self._calls and not self._changed.is_set():
                     raise OutOfBudget(kind, worst)
             await self._changed.wait()
 

@@ -72,3 +72,21 @@ async def test_what_a_dead_worker_held_is_suspect_and_never_spent_again(db, proj
     assert spending.suspect_usd == pytest.approx(0.6)
     with pytest.raises(OutOfBudget):
         await Purses(db, lambda: now).of(project.id, batch).draw(0.6)
+
+
+async def test_what_calls_leave_while_the_budget_is_asked_is_spent(db, project, now, monkeypatch):
+    batch = await batch_with(db, project, now, 1.0)
+    purse = Purses(db, lambda: now).of(project.id, batch)
+    await purse.draw(1.0)
+    hold = budgets.hold
+
+    async def hold_while_the_call_ends(*given):
+        found = await hold(*given)
+        if purse.drawn:
+            await db.submit(purse.settle(1.0, 0.1))
+        return found
+
+    monkeypatch.setattr(budgets, "hold", hold_while_the_call_ends)
+    await purse.draw(0.8)
+    assert purse.drawn == pytest.approx(0.8)
+    assert purse.free == pytest.approx(0.1)
