@@ -129,7 +129,7 @@ class Scripted:
     def __init__(self, version, reply, log):
         self.version, self.reply, self.log = version, reply, log
 
-    async def judge(self, question, *, deadline, max_cost_usd=None):
+    async def judge(self, question, *, deadline, max_cost_usd=None, permit=None):
         self.log.append(self.version)
         return self.reply
 

@@ -23,6 +23,7 @@ from app.domain.rubrics import RubricKind
 from app.reporting.comparisons import compare
 from app.reporting.quality_report import Quality
 from app.stats.difference import Finding
+from app.storage.calibrations import get_calibration
 from tests.reporting.projects import calibrate, rubric_for
 from tests.storage.samples import anchored, human, imported, recorded, rubric_in
 
@@ -242,7 +243,9 @@ async def stored(db, project, now, case: Case, kind: RubricKind = RubricKind.POI
         await anchored(db, project.id, rubric, case.grades(), now)
     await calibrate(db, project.id, now)
     runs = await list_runs(db, project.id, **ASK, limit=1, cursor=None)
-    return runs.items[0]
+    found = await get_calibration(db, project.id, runs.items[0].id)
+    assert found is not None
+    return found
 
 
 @pytest.mark.parametrize("name", REFUSED)
