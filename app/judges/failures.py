@@ -12,11 +12,10 @@ from app.domain.judging import UnscoredReason
 from app.judges.completion import CallFailed, TokenCount, shortened
 from app.judges.retry import may_retry, retry_after_s
 
-_UNSENT = (
-    *(aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, ConnectionRefusedError),
-    *(httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout),
-)
-"""There was no connection on which a question could have been sent."""
+_UNSENT = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, ConnectionRefusedError)
+_UNSENT_ABOVE = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout)
+"""There was no connection on which a question could have been sent. What stands above aiohttp says so of a
+connection that was reset under way, too, so that its word counts only where aiohttp said nothing."""
 
 _FUTILE = ("insufficient_quota", "billing_hard_limit_reached", "credit balance")
 """A 429 or 400 with these will not pass by waiting: an account has to be filled."""
@@ -66,10 +65,12 @@ def broken(error: BaseException, *, secret: str) -> CallFailed:
     The SDKs wrap these two or three deep, and OpenAI's takes a reset for a time-out, so the innermost
     error decides.
     """
-    cause, unsent = error, isinstance(error, _UNSENT)
-    while cause.__cause__ is not None:
-        cause = cause.__cause__
-        unsent = unsent or isinstance(cause, _UNSENT)
+    chain = [error]
+    while chain[-1].__cause__ is not None:
+        chain.append(chain[-1].__cause__)
+    cause = chain[-1]
+    below = any(isinstance(one, aiohttp.ClientError) for one in chain)
+    unsent = any(isinstance(one, _UNSENT if below else (*_UNSENT, *_UNSENT_ABOVE)) for one in chain)
     said = shortened(f"{_name(cause)}: {cause}" if str(cause) else _name(cause), secret)
     if isinstance(cause, aiohttp.ServerTimeoutError | httpx2.TimeoutException | TimeoutError):
         reason, detail = UnscoredReason.TIMEOUT, f"time-out on the way: {said}"
