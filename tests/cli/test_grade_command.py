@@ -136,7 +136,7 @@ def test_a_file_is_graded_until_its_comparison_is_decided(url, tmp_path):
         for system in ("bot-v6", "bot-v7")
     ]
     file = write_lines(tmp_path / "r.jsonl", lines)
-    rule = ("--stop-when", "bot-v6", "bot-v7", "--criterion", "helpfulness", "--margin", "4")
+    rule = ("--stop-when", "bot-v6", "bot-v7", "--criterion", "helpfulness", "--margin", "3.9")
     done = venire("grade", file, *rule, "--out", tmp_path / "o.jsonl", "--json", url=url)
     assert done.returncode == 0, done.stderr
     batch = said(done)
