@@ -52,6 +52,7 @@ class Purse:
         self.free = self.drawn = 0.0
         self._calls = 0
         self._fetching = asyncio.Lock()
+        self._asked: asyncio.Future[str | None] | None = None
         self._changed = asyncio.Event()
 
     @property
@@ -75,6 +76,7 @@ class Purse:
                 lacking = worst - self.free
                 # A caller that gives up meanwhile must not take along what was set aside for it.
                 fetch = asyncio.ensure_future(self._fetch((lacking + _SLICE * worst, lacking)))
+                self._asked = fetch
                 kind = await asyncio.shield(fetch)
                 if kind is None:
                     continue
@@ -103,6 +105,9 @@ class Purse:
 
     async def close(self) -> None:
         """Return what is free; no call is under way."""
+        if self._asked is not None:
+            # Its caller may have been withdrawn meanwhile; what it brings must not be held by nobody.
+            await asyncio.wait([self._asked])
         if self.free > 0:
             amount, self.free = self.free, 0.0
             try:
