@@ -150,7 +150,9 @@ class Seats:
         return reply, permit
 
     async def _stop(self, chunk: ClaimedChunk, error: OutOfBudget) -> None:
-        self._standing.stop(chunk.batch_id, BatchStatus.OUT_OF_BUDGET)
+        # Only the first of many seats says so: the others might say it after somebody has topped it up.
+        if not self._standing.stop(chunk.batch_id, BatchStatus.OUT_OF_BUDGET):
+            return
         await surely(
             lambda: change_status(
                 self._db,

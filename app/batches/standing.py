@@ -56,11 +56,13 @@ class Standing:
             return True
         return False
 
-    def stop(self, batch_id: int, status: BatchStatus) -> None:
-        """The batch stands still from now on."""
+    def stop(self, batch_id: int, status: BatchStatus) -> bool:
+        """The batch stands still from now on; whether it was at work here until now."""
+        worked = self._status.get(batch_id) is BatchStatus.RUNNING
         if batch_id in self._status:
             self._status[batch_id] = status
         self._wake()
+        return worked
 
     def drain(self) -> None:
         """Begin no further call."""

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import httpx2
 
-from tests.batches.conftest import lines, send, wait_for
+from tests.batches.conftest import lines, send, until, wait_for
 from tests.batches.killing import roster
 from tests.batches.running_worker import worker_process
 from tests.endtoend.rosters import PRICE_INPUT, PRICE_OUTPUT, settings_for
@@ -40,6 +40,8 @@ def test_a_batch_stops_at_its_budget_and_goes_on_when_topped_up(serve, settings,
             assert budget["limit_usd"] == TIGHT + ENOUGH
             assert abs(budget["spent_usd"] - billed(provider)) < 1e-9
             assert budget["suspect_usd"] == 0
+            # What a worker set aside and did not need comes back a moment after the last verdict.
+            until(lambda: client.get(f"/batches/{sent['batch_id']}").json()["budget"]["held_usd"] == 0)
             # Now that it is known how much these judges write, the same file is estimated well.
             again = send(client, lines(ITEMS), expect=200, dry_run=True)["estimate"]
             assert again["low_usd"] <= budget["spent_usd"] <= again["high_usd"]
