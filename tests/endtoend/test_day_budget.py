@@ -29,6 +29,16 @@ def today(client: httpx2.Client) -> dict[str, float]:
     return found
 
 
+def until_refused(client: httpx2.Client, first: int) -> list[httpx2.Response]:
+    """Grades until one is refused. What is left of the day does not say when that will be:
+    money that somebody holds on lease comes back a moment later, and may pay for one grade more."""
+    answered = [grade(client, first)]
+    while answered[-1].status_code == 200:
+        assert len(answered) < 400, today(client)
+        answered.append(grade(client, first + len(answered)))
+    return answered
+
+
 def test_single_grades_and_batches_spend_of_one_day(settings, tmp_path: Path):  # noqa: F811
     with provider_process() as provider:
         settings |= settings_for(tmp_path, roster(provider, 0.0))
@@ -42,16 +52,14 @@ def test_single_grades_and_batches_spend_of_one_day(settings, tmp_path: Path):  
             assert spent == pytest.approx(billed(provider))
             limit = spent + 4 * WORST
             client.patch("/project", json={"limits": {"usd_per_day": limit}})
-            answered = [grade(client, k) for k in range(3, 200) if today(client)["left_usd"] > 0.001]
-            statuses = [one.status_code for one in answered]
-            assert 200 in statuses
-            assert set(statuses) <= {200, 402}
-            refused = grade(client, 1000)
+            answered = until_refused(client, 3)
+            assert 200 in [one.status_code for one in answered]
+            refused = answered[-1]
             assert refused.status_code == 402
             assert refused.json()["type"] == "/problems/out-of-budget"
             assert today(client)["spent_usd"] == pytest.approx(billed(provider))
             assert billed(provider) <= limit
-            stopped = wait_for(client, send(client, lines(5), budget_usd=5.0), "out_of_budget", "done")
+            stopped = wait_for(client, send(client, lines(20), budget_usd=5.0), "out_of_budget", "done")
             assert stopped["status"] == "out_of_budget"
             client.patch("/project", json={"limits": {"usd_per_day": None}})
             time.sleep(1.1)  # refusals are remembered for a second
