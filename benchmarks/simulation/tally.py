@@ -6,6 +6,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -59,26 +60,53 @@ def worlds_of(sums: Sums) -> int:
 def run(cell: str, chunk: Chunk, worlds: int, store: Path, *, more: bool = True) -> Sums:
     """All sums of a cell: what ``store`` has, and (``more``) the chunks that it has not, added to it."""
     total: Sums = {}
-    done = set()
-    if store.exists():
-        for line in store.read_text().splitlines():
-            row = json.loads(line)
-            whole = row["to"] == min(row["from"] + CHUNK, worlds)
-            if row["cell"] == cell and whole and row["from"] not in done:
-                done.add(row["from"])
-                _merge(total, {name: np.array(values) for name, values in row["sums"].items()})
+    done: set[int] = set()
+    for row in _rows(store):
+        covers = range(row["from"], row["to"])
+        if row["cell"] == cell and row["to"] <= worlds and done.isdisjoint(covers):
+            done.update(covers)
+            _merge(total, {name: np.array(values) for name, values in row["sums"].items()})
     for start in range(0, worlds if more else 0, CHUNK):
-        if start in done:
+        stop = min(start + CHUNK, worlds)
+        if not done.isdisjoint(range(start, stop)):
             continue
         began = time.process_time()
-        stop = min(start + CHUNK, worlds)
         sums = chunk(start, stop) | {_WORLDS: np.array([float(stop - start)])}
-        plain = {name: [round(float(v), 10) for v in values] for name, values in sums.items()}
         with store.open("a") as file:
-            file.write(json.dumps({"cell": cell, "from": start, "to": stop, "sums": plain}) + "\n")
+            file.write(_line(cell, start, stop, sums))
         _merge(total, sums)
         print(f"{cell} {stop}: {time.process_time() - began:.1f} CPU s", file=sys.stderr, flush=True)
     return total
+
+
+def compact(store: Path) -> None:
+    """Chunks of a cell that follow one another become one line of the store, small enough to be kept."""
+    merged: dict[tuple[str, int], tuple[int, Sums]] = {}
+    last: dict[str, int] = {}
+    for row in sorted(_rows(store), key=lambda row: (row["cell"], row["from"])):
+        cell, sums = row["cell"], {name: np.array(values) for name, values in row["sums"].items()}
+        first = last.get(cell)
+        if first is not None and row["from"] < merged[cell, first][0]:
+            continue  # done twice
+        if first is not None and row["from"] == merged[cell, first][0]:
+            _merge(merged[cell, first][1], sums)
+            merged[cell, first] = row["to"], merged[cell, first][1]
+        else:
+            last[cell] = row["from"]
+            merged[cell, row["from"]] = row["to"], sums
+    lines = [_line(cell, start, stop, sums) for (cell, start), (stop, sums) in merged.items()]
+    beside = store.with_suffix(".new")
+    beside.write_text("".join(lines))
+    beside.replace(store)
+
+
+def _rows(store: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in store.read_text().splitlines()] if store.exists() else []
+
+
+def _line(cell: str, start: int, stop: int, sums: Sums) -> str:
+    plain = {name: [float(f"{value:.9g}") for value in values] for name, values in sums.items()}
+    return json.dumps({"cell": cell, "from": start, "to": stop, "sums": plain}) + "\n"
 
 
 def _merge(total: Sums, more: Sums) -> None:
