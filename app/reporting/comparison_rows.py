@@ -70,7 +70,7 @@ def differences(
     units: GradedUnits, by: Sequence[str], baseline: str, candidates: Sequence[str], level: float
 ) -> tuple[list[Found], GroupQuality]:
     """Each candidate less the baseline, in every stratum of ``by`` where both occur."""
-    groups = group_units(units, ("system", *by))
+    groups = group_units(units, ("system", *by), at="body.by")
     quality = estimate(units, groups, level, "stream")
     overlap = anchor_overlap(quality.means, len(groups.systems)) if quality.pools else None
     place = {(groups.systems[g], tuple(groups.strata[g].items())): g for g in range(len(groups.systems))}

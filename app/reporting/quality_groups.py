@@ -29,8 +29,9 @@ class Groups:
     strata: tuple[Mapping[str, str | None], ...]
 
 
-def group_units(units: GradedUnits, by: Sequence[str]) -> Groups:
-    """Code the rows that ``by`` asks for; combinations that do not occur have no row.
+def group_units(units: GradedUnits, by: Sequence[str], *, at: str = "query.by") -> Groups:
+    """Code the rows that ``by``, found ``at`` that place of a request, asks for; combinations that do not
+    occur have no row.
 
     Raises
     ------
@@ -38,7 +39,7 @@ def group_units(units: GradedUnits, by: Sequence[str]) -> Groups:
         If ``by`` names something unknown, or would give more than `MOST_ROWS` rows.
     """
     names = list(dict.fromkeys(by))
-    _check_names(names, units.frame)
+    _check_names(names, units.frame, at)
     code = np.zeros(units.system.size, dtype=np.int64)
     parts = {name: _part(units, name) for name in names if name != "system"}
     for name in names:
@@ -47,7 +48,7 @@ def group_units(units: GradedUnits, by: Sequence[str]) -> Groups:
     present, code = np.unique(code, return_inverse=True)
     if present.size > MOST_ROWS:
         text = f"would give {present.size} rows, {MOST_ROWS} are the most"
-        raise BadInput("too many rows", [Problem(text, path="query.by", value=list(by))])
+        raise BadInput("too many rows", [Problem(text, path=at, value=list(by))])
     first = np.zeros(present.size, dtype=np.int64)
     first[code[::-1]] = np.arange(code.size)[::-1]
     systems = tuple(units.frame.systems[units.system[row]] if "system" in names else None for row in first)
@@ -61,19 +62,17 @@ def group_units(units: GradedUnits, by: Sequence[str]) -> Groups:
     return Groups(code, systems, strata)
 
 
-def _check_names(names: Sequence[str], frame: Frame) -> None:
+def _check_names(names: Sequence[str], frame: Frame, at: str) -> None:
     known = ["system", *(f"{_STRATUM}{name}" for name in frame.stratum_values), *PERIODS]
     wrong = [
-        Problem(f"is none of {', '.join(known)}", path="query.by", value=name)
-        for name in names
-        if name not in known
+        Problem(f"is none of {', '.join(known)}", path=at, value=name) for name in names if name not in known
     ]
     asked = [name for name in names if name in PERIODS]
     if len(asked) > 1:
-        wrong.append(Problem("one period at a time", path="query.by", value=asked))
+        wrong.append(Problem("one period at a time", path=at, value=asked))
     if asked and not frame.day.size and frame.unit_id.size:
         text = "this calibration is from before days were kept; calibrate again"
-        wrong.append(Problem(text, path="query.by", value=asked[0]))
+        wrong.append(Problem(text, path=at, value=asked[0]))
     if wrong:
         raise BadInput("there is nothing to group by", wrong)
 

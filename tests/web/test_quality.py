@@ -207,7 +207,7 @@ def test_a_table_of_comparisons_has_a_row_per_candidate_with_everything_a_row_ne
         ({"margins": {"quality": -1}}, 422, ["body.margins.quality"]),
         ({"margin": -1, "level": 2}, 422, ["body.margin", "body.level"]),
         ({"adjustment": "none"}, 422, ["body.adjustment"]),
-        ({"by": ["stratum.colour"]}, 422, ["query.by"]),
+        ({"by": ["stratum.colour"]}, 422, ["body.by"]),
     ],
 )
 def test_a_bad_table_of_comparisons_is_a_problem_document(client, change, status, paths):
