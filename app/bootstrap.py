@@ -35,6 +35,7 @@ from app.annotating.desk import Desk
 from app.annotating.people import People
 from app.annotating.publish import Publishing
 from app.annotating.queues import Queues
+from app.annotating.regrade import Regrades
 from app.annotating.rotation import Rotations
 from app.auditing.asked import Means
 from app.auditing.audits import Audits, Retire
@@ -159,6 +160,7 @@ def build_services(settings: Settings, roster: Roster) -> tuple[Services, Callba
             Means(database, roster, read_documents, likeness), background.start, schedule, _retire(anchors)
         ),
         queues=queues,
+        regrades=Regrades(database, queues, seed=lambda: secrets.randbits(53)),
         rotations=Rotations(database, anchors, queues, quality),
         desk=Desk(database),
         people=People(database, keys),

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from random import Random
 
+from app.annotating.given import incomplete, problems_of
 from app.annotating.progress import by_items, disagreements
 from app.domain.annotation import (
     SKIP_REASONS,
@@ -18,13 +19,12 @@ from app.domain.annotation import (
 )
 from app.domain.ids import content_id, show_id
 from app.domain.problems import BadInput, Conflict, NotFound, Problem
-from app.domain.rubrics import RubricKind
 from app.storage import annotation_queues, annotations
 from app.storage.database import Database
+from app.storage.earlier_graders import earlier_graders
 from app.storage.item_texts import load_texts
 
 MOST_NOTE = 5_000
-_PAIR = (-1.0, 0.0, 1.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,18 +78,30 @@ class Desk:
     async def next(self, queue: Queue, annotator: Annotator) -> BlindItem | None:
         """What this person should grade now: what they have open, else the next item; None if all is done.
 
+        Anchors that are graded once more, cold, are not for somebody who graded them before.
+
         Raises
         ------
         Conflict
-            If the queue is closed.
+            If the queue is closed, or this person graded everything in it before.
         """
         refuse_closed(queue)
+        known = await self._graded_before(queue, annotator)
 
         def order(item: QueueItem) -> tuple[int, ...]:
             return drawn_order(item, annotator)
 
-        taken = await annotations.take_item(self.db, queue, annotator, order=order, now=self.now())
-        return None if taken is None else await self._blind(queue, *taken)
+        taken = await annotations.take_item(
+            self.db, queue, annotator, order=order, now=self.now(), but_not=known
+        )
+        if taken is not None:
+            return await self._blind(queue, *taken)
+        if known and len(known) == len(await annotation_queues.queue_items(self.db, queue)):
+            raise Conflict(
+                f"{annotator.name} graded all of these answers before, and they are to be graded cold:"
+                " ask somebody who has not seen them"
+            )
+        return None
 
     async def again(self, queue: Queue, annotator: Annotator, item_id: int) -> BlindItem:
         """An item that this person had before; NotFound if they never had it."""
@@ -106,9 +118,12 @@ class Desk:
         Raises
         ------
         Conflict
-            If nobody disagrees on it, this person graded it, or the queue is closed.
+            If nobody disagrees on it, this person graded it, the queue is closed, or its grades are to be
+            cold.
         """
         refuse_closed(queue)
+        if queue.regrade is not None:
+            raise Conflict("nothing is settled here: whoever saw other grades would not grade cold")
         items = {one.id: one for one in await annotation_queues.queue_items(self.db, queue)}
         said = by_items(await annotations.annotations_of(self.db, queue))
         rubric = queue.rubric.rubric
@@ -130,6 +145,7 @@ class Desk:
         said = by_items(await annotations.annotations_of(self.db, queue))
         own = [one for many in said.values() for one in many if one.annotator.id == annotator.id]
         had = {one.queue_item_id for one in own if one.state is not State.OPEN}
+        had |= await self._graded_before(queue, annotator)
         left = [one for one in items if one.id not in had and _has_room(one, said, annotator)]
         graded = [one for one in own if one.state is State.DONE]
         return Mine(
@@ -170,7 +186,7 @@ class Desk:
         """
         refuse_closed(queue)
         item, said = await self._before(queue, annotator, item_id)
-        problems = list(_problems(queue, len(item.answer_ids), scores, partial=draft or bool(skip_reason)))
+        problems = list(problems_of(queue, len(item.answer_ids), scores, partial=draft or bool(skip_reason)))
         if skip_reason is not None and skip_reason not in SKIP_REASONS:
             wording = f"must be one of {', '.join(SKIP_REASONS)}"
             problems.append(Problem(wording, path="skip_reason", value=skip_reason))
@@ -186,7 +202,7 @@ class Desk:
         state = State.SKIPPED if skip_reason else State.OPEN if draft else State.DONE
         if draft and said.state is not State.OPEN:
             state = said.state  # a grade that was given stays given while it is looked at again
-            own = own if not _incomplete(queue, own) else said.scores
+            own = own if not incomplete(queue, own) else said.scores
             skip_reason = said.skip_reason
         return await annotations.save_annotation(
             self.db,
@@ -199,6 +215,14 @@ class Desk:
             skip_reason=skip_reason,
             now=self.now(),
         )
+
+    async def _graded_before(self, queue: Queue, annotator: Annotator) -> frozenset[int]:
+        """Items of a cold queue whose answers this person graded elsewhere, by name, as whatever type."""
+        if queue.regrade is None:
+            return frozenset()
+        name = annotator.name.casefold()
+        graders = await earlier_graders(self.db, queue)
+        return frozenset(key for key, names in graders.items() if name in {one.casefold() for one in names})
 
     async def _before(self, queue: Queue, annotator: Annotator, item_id: int) -> tuple[QueueItem, Annotation]:
         said = await annotations.find_annotation(self.db, queue, annotator, item_id)
@@ -249,38 +273,3 @@ def _has_room(item: QueueItem, said: Mapping[int, tuple[Annotation, ...]], annot
         if one.annotator.id != annotator.id and one.state is State.DONE and not one.adjudicates
     ]
     return len(others) < item.wanted
-
-
-def _incomplete(queue: Queue, scores: Scores) -> bool:
-    return any(
-        None in scores.get(one.name, (None,)) or not scores.get(one.name)
-        for one in queue.rubric.rubric.criteria
-    )
-
-
-def _problems(
-    queue: Queue, answers: int, scores: Mapping[str, Sequence[float | None]], *, partial: bool
-) -> Sequence[Problem]:
-    rubric, found = queue.rubric.rubric, []
-    pair = rubric.kind is RubricKind.PAIRWISE
-    wanted = 1 if pair else answers
-    known = {one.name for one in rubric.criteria}
-    found += [Problem("there is no such criterion", path=f"scores.{name}") for name in scores.keys() - known]
-    for criterion in rubric.criteria:
-        path = f"scores.{criterion.name}"
-        given = list(scores.get(criterion.name, ()))
-        if not given and partial:
-            continue
-        if len(given) != wanted:
-            found.append(Problem(f"needs {wanted} value{'s'[: wanted != 1]}", path=path, value=given))
-            continue
-        for k, value in enumerate(given):
-            where = path if wanted == 1 else f"{path}[{k}]"
-            if value is None:
-                if not partial:
-                    found.append(Problem("is not graded yet", path=where))
-            elif pair and value not in _PAIR:
-                found.append(Problem("must be 1 (the first is better), 0 or -1", path=where, value=value))
-            elif not pair and not criterion.scale.on_step(value):
-                found.append(Problem("is not on the scale", path=where, value=value))
-    return found

@@ -16,7 +16,7 @@ from app.domain.anchors import (
     Pairing,
     Provenance,
 )
-from app.domain.annotation import Annotation, Queue, QueueItem, State
+from app.domain.annotation import Annotation, Queue, QueueItem, State, chances_of
 from app.domain.problems import BadInput, Conflict, Problem
 from app.domain.projects import Project
 from app.domain.rubrics import RubricKind
@@ -59,7 +59,14 @@ class Publishing:
         ------
         BadInput
             If nobody has submitted anything, or all of it was rotated out.
+        Conflict
+            If the queue's grades are the evidence of an audit.
         """
+        if queue.regrade is not None:
+            raise Conflict(
+                f"the queue {queue.name!r} grades anchors of {queue.anchor_set!r} once more, cold: its grades"
+                " are held against those that stand there by a disagreement audit, and change none of them"
+            )
         gone = await retired_since(self.db, project.id, queue.anchor_set, queue.created_at)
         items = await annotation_queues.queue_items(self.db, queue)
         said = [one for one in await annotations.annotations_of(self.db, queue) if one.state is State.DONE]
@@ -115,23 +122,6 @@ def human_verdicts(
                 for k, value in enumerate(one.scores.get(criterion.name, ())):
                     if value is not None:
                         yield HumanVerdict(_about(queue, item, k, texts), criterion.name, value, by)
-
-
-def chances_of(items: Sequence[QueueItem]) -> dict[int, float]:
-    """Per drawn item the chance of being in the queue at all.
-
-    Each batch b of n_b draws logged r = chance / mean chance. Weighting by 1 / r gives every batch an
-    unbiased mean, and all of them together the mean of these with weights n_b / n: a combination that is
-    unbiased too. So one chance serves all batches, r n / N, where N is the first batch's population.
-    """
-    drawn = [one for one in items if one.relative_chance is not None and one.population]
-    if not drawn:
-        return {}
-    population = max(one.population or 0 for one in drawn)
-    share = len(drawn) / population
-    # A factor that all chances share says nothing, so one that would exceed 1 takes all down with it.
-    most = max(one.relative_chance or 0.0 for one in drawn) * share
-    return {one.id: (one.relative_chance or 0.0) * share / max(most, 1.0) for one in drawn}
 
 
 def _about(queue: Queue, item: QueueItem, k: int, texts: Texts) -> Pairing:

@@ -9,6 +9,7 @@ import numpy as np
 
 from app.anchoring.ingest import rubric_or_refuse
 from app.annotating.candidates import Candidates, candidates_of
+from app.annotating.choice import choose, why
 from app.annotating.progress import (
     Disagreement,
     Progress,
@@ -17,13 +18,13 @@ from app.annotating.progress import (
     progress,
 )
 from app.annotating.source import source_of
-from app.domain.annotation import NewItem, Queue
+from app.domain.annotation import NewItem, Queue, Regrade
 from app.domain.model_names import source_is_a_model
 from app.domain.problems import BadInput, Conflict, NotFound, Problem
 from app.domain.projects import Project
 from app.domain.rubrics import RubricKind
 from app.reporting.quality_report import Quality
-from app.stats.label_choice import LEAST_UNIFORM, draw, draw_chances, shares_of_groups
+from app.stats.label_choice import LEAST_UNIFORM
 from app.storage import anchors, annotation_queues, annotations
 from app.storage.database import Database
 
@@ -70,9 +71,16 @@ class Queues:
     now: Callable[[], datetime] = _utc_now
 
     async def create(
-        self, project: Project, *, name: str, rubric: str, anchor_set: str, guidance: str = ""
+        self,
+        project: Project,
+        *,
+        name: str,
+        rubric: str,
+        anchor_set: str,
+        guidance: str = "",
+        regrade: Regrade | None = None,
     ) -> Queue:
-        """A new queue under the rubric as it is now.
+        """A new queue under the rubric as it is now; with ``regrade`` its grades never become anchors.
 
         Raises
         ------
@@ -83,7 +91,7 @@ class Queues:
         BadInput
             If the name, which its anchors carry as their source, names a model.
         """
-        if (model := source_is_a_model(source_of(name))) is not None:
+        if regrade is None and (model := source_is_a_model(source_of(name))) is not None:
             wording = f"its anchors would look as if {model!r} had graded them"
             raise BadInput("choose another name", [Problem(wording, path="name", value=name)])
         version = await rubric_or_refuse(self.db, project, rubric)
@@ -97,6 +105,7 @@ class Queues:
             rubric=version,
             anchor_set=anchor_set,
             guidance=guidance,
+            regrade=regrade,
             now=self.now(),
         )
         if made is None:
@@ -140,7 +149,10 @@ class Queues:
         ------
         BadInput
             With every item that is not known, or whose texts are not.
+        Conflict
+            If the queue holds what was drawn from an anchor set.
         """
+        refuse_cold(queue)
         known = await annotation_queues.answers_by_name(self.db, project.id, [one.item_id for one in named])
         fits = {RubricKind.POINTWISE: (1, 1), RubricKind.PAIRWISE: (2, 2), RubricKind.LISTWISE: (2, 10)}
         least, most = fits[queue.kind]
@@ -182,7 +194,10 @@ class Queues:
         ------
         BadInput
             If there is nothing to draw from, with what would help.
+        Conflict
+            If the queue holds what was drawn from an anchor set.
         """
+        refuse_cold(queue)
         refuse_bad_shares(uniform_share, double_share)
         seed = self.seed() if seed is None else seed
         rng = np.random.default_rng(seed)
@@ -194,7 +209,7 @@ class Queues:
         could, untexted, items_of = await self.candidates(project, queue, about)
         if not len(could):
             raise BadInput("there is nothing to draw", [Problem(_why_nothing(untexted), path="grades")])
-        chosen = await asyncio.to_thread(_choose, could, min(count, len(could)), uniform_share, rng)
+        chosen = await asyncio.to_thread(choose, could, min(count, len(could)), uniform_share, rng)
         double = rng.random(chosen.size).argsort() < round(double_share * chosen.size)
         new = [
             NewItem(
@@ -239,41 +254,10 @@ class Queues:
             raise BadInput("the queue would be too long", [Problem(wording, path="grades", value=more)])
 
 
-@dataclass(frozen=True, slots=True)
-class _Chosen:
-    """Rows of the candidates, each with its chance over the mean chance."""
-
-    row: "np.ndarray[tuple[int], np.dtype[np.int64]]"
-    relative: "np.ndarray[tuple[int], np.dtype[np.float64]]"
-
-    @property
-    def size(self) -> int:
-        return int(self.row.size)
-
-
-def _choose(could: Candidates, count: int, uniform_share: float, rng: np.random.Generator) -> _Chosen:
-    size = np.bincount(could.group, minlength=len(could.systems)).astype(np.float64)
-    share = shares_of_groups(spread=could.spread, have=could.have, size=size, more=count)
-    chance = draw_chances(
-        error=could.error, group=could.group, group_share=share, count=count, uniform_share=uniform_share
-    )
-    order = np.lexsort((rng.random(len(could)), could.group))
-    row = draw(chance, order, rng)
-    return _Chosen(row, chance[row] / chance.mean())
-
-
-def why(could: Candidates, k: int) -> tuple[str, ...]:
-    """What speaks for grading a candidate, in words."""
-    said = []
-    known = could.disagreement[np.isfinite(could.disagreement)]
-    if known.size and could.disagreement[k] > np.quantile(known, 0.8) > 0:
-        said.append("its judges disagree more than most")
-    if could.error[k] > 1.5 * could.error.mean():
-        said.append("the panel may be far off")
-    group = could.group[k]
-    if could.have[group] < 0.5 * could.have.mean():
-        said.append(f"few human grades of {could.systems[group]} yet")
-    return tuple(said) or ("an even draw",)
+def refuse_cold(queue: Queue) -> None:
+    """Raise `Conflict` if a queue's items were drawn from an anchor set: others would spoil their chances."""
+    if queue.regrade is not None:
+        raise Conflict(f"the queue {queue.name!r} holds the anchors that were drawn for it, and no others")
 
 
 def refuse_bad_shares(uniform_share: float, double_share: float) -> None:

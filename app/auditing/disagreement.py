@@ -1,189 +1,170 @@
 """Disagreement: how often do two people who grade the same answer really differ?
 
-Between grades that different people gave the same answer, all pairs of them; or, where ``cold`` names the
-source of grades that were given again without any context, between a cold grade and another.
+Between grades that different people gave the same answer, all pairs of them; or between the grades of a set
+and those that somebody gave once more, cold: in the queue of a regrade, or in a file under their own source.
 """
 
-from collections.abc import Callable, Sequence
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import combinations
 
 import numpy as np
-from numpy.typing import NDArray
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from app.auditing.asked import Asked, Means, Outcome, Parameters
-from app.domain.audits import AuditTable, AuditVerdict, Estimate, Findings
+from app.auditing.disagreement_measures import LINE, Measured, measured, verdict_of
+from app.auditing.disagreement_tables import annotators_table, by_system, groups_table
+from app.auditing.disagreement_words import criteria_table, estimates_of, summary_of
+from app.auditing.noise_in_calibration import noise_in_calibration
+from app.auditing.twice import Bools, Said, Twice, pairs_of, said_cold, said_in_set
+from app.domain.annotation import Queue, QueueItem, State
+from app.domain.audits import AuditTable, Findings
+from app.domain.problems import BadInput, Problem
 from app.domain.rubrics import RubricKind, Scale
-from app.stats.agreement import agreement_among_people
-from app.stats.errors import InsufficientData, NotIdentified
-from app.stats.jackknife import Effect, cluster_jackknife, sums_by_prompt
-from app.stats.swings import shift_of
-from app.storage.anchor_texts import AnchorGrade, anchor_grades
-
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
-
-LINE, ALARM = 0.15, 0.20
-"""Above 15 to 20% of real disagreements it is the labels that are the problem."""
+from app.stats.errors import InsufficientData
+from app.storage import annotation_queues, annotations
+from app.storage.anchor_texts import anchor_grades
+from app.storage.database import Database
+from app.storage.units import strata_of_items
 
 
 class DisagreementParameters(Parameters):
     """``tolerance``: points by which two grades may differ without disagreeing; None: one step of a scale
-    with four values or more, else none. ``cold``: the source that marks grades given again, cold."""
+    with four values or more, else none. ``regrade``: the queue in which anchors were graded once more, cold;
+    ``cold``: the source that marks such grades in the set itself."""
 
     tolerance: float | None = Field(None, ge=0, le=1e6)
+    regrade: str | None = Field(None, min_length=1, max_length=200)
     cold: str | None = Field(None, min_length=1, max_length=200)
+
+    @model_validator(mode="after")
+    def _one_kind_of_cold(self) -> "DisagreementParameters":
+        if self.regrade is not None and self.cold is not None:
+            raise ValueError("give either `regrade` or `cold`")
+        return self
 
 
 @dataclass(frozen=True, slots=True)
-class Pairs:
-    """Pairs of grades of one answer: ``first``, ``second`` index the grades, ``gap`` in points (k,),
-    ``item`` (k,) its item, ``apart`` bool (k,) whether they really differ."""
+class Evidence:
+    """All grades that are compared, and what is to be known of them beside the numbers."""
 
-    first: Ints
-    second: Ints
-    gap: Floats
-    item: Ints
-    apart: NDArray[np.bool_]
+    said: list[Said]
+    warnings: tuple[str, ...] = ()
 
 
 async def audit_disagreement(asked: Asked, means: Means) -> Outcome:
-    """One criterion of the set: the one asked for, or the rubric's first."""
+    """Every criterion of the rubric, or the one asked for."""
     want: DisagreementParameters = asked.parameters
+    evidence = await _evidence(asked, means.db, want)
+    found, unknown = [], []
     rubric = asked.rubric.rubric
-    criterion = rubric.criterion(asked.audit.criterion or rubric.criteria[0].name)
-    name = str(asked.audit.anchor_set)
-    every = await anchor_grades(means.db, asked.project.id, name)
-    grades = [one for one in every if one.criterion == criterion.name]
-    pairwise = rubric.kind is RubricKind.PAIRWISE
-    tolerance = _tolerance(criterion.scale, pairwise) if want.tolerance is None else want.tolerance
-    pairs = pairs_of(grades, tolerance, want.cold)
-    if not pairs.gap.size:
+    wanted = [one for one in rubric.criteria if asked.audit.criterion in (None, one.name)]
+    nominal = rubric.kind is RubricKind.PAIRWISE
+    for criterion in wanted:
+        said = [one for one in evidence.said if one.criterion == criterion.name]
+        tolerance = _tolerance(criterion.scale, nominal) if want.tolerance is None else want.tolerance
+        twice = pairs_of(said, tolerance)
+        if not len(twice):
+            unknown.append(criterion.name)
+            continue
+        calibration = await noise_in_calibration(
+            means.db, asked.project.id, rubric=rubric.name, criterion=criterion.name,
+            anchor_set=str(asked.audit.anchor_set), said=said, twice=twice,
+        )  # fmt: skip
+        found.append(
+            await asyncio.to_thread(
+                measured, criterion.name, said, twice, tolerance=tolerance, nominal=nominal,
+                criteria=len(wanted), calibration=calibration,
+            )
+        )  # fmt: skip
+    if not found:
         raise InsufficientData("answers that two people graded", 0, 20)
-    return Outcome(_findings(criterion.name, grades, pairs, tolerance, pairwise))
+    strata = await _strata(means.db, found)
+    warnings = [*evidence.warnings]
+    if unknown:
+        warnings.append(f"nobody's grades could be compared on: {', '.join(unknown)}")
+    return Outcome(await asyncio.to_thread(_findings, found, strata, tuple(warnings)))
 
 
-def _tolerance(scale: Scale, pairwise: bool) -> float:
-    if pairwise or scale.step is None or len(scale.values()) < 4:
-        return 0.0
-    return scale.step
+async def _evidence(asked: Asked, db: Database, want: DisagreementParameters) -> Evidence:
+    project, name = asked.project.id, str(asked.audit.anchor_set)
+    if want.regrade is None:
+        return Evidence(said_in_set(await anchor_grades(db, project, name), want.cold))
+    queue = await annotation_queues.find_queue(db, project, want.regrade)
+    if queue is None or queue.regrade is None or queue.anchor_set != name:
+        wording = f"is no queue in which anchors of {name!r} are graded cold"
+        raise BadInput("", [Problem(wording, path="regrade", value=want.regrade)])
+    items = await annotation_queues.queue_items(db, queue)
+    annotated = await annotations.annotations_of(db, queue)
+    before = await anchor_grades(db, project, name, version=queue.regrade.version)
+    cold = said_cold(queue, items, annotated)
+    graded = {one.queue_item_id for one in annotated if one.state is State.DONE and not one.adjudicates}
+    skipped = {one.queue_item_id for one in annotated if one.state is State.SKIPPED} - graded
+    return Evidence(
+        [*said_in_set(before, None), *cold],
+        _warnings(queue, items, len(graded), len(skipped), asked.audit.version),
+    )
 
 
-def pairs_of(grades: Sequence[AnchorGrade], tolerance: float, cold: str | None) -> Pairs:
-    """Every pair of grades of one answer by different people; with ``cold`` one of them cold, one not."""
-    units: dict[tuple[int, int | None], list[int]] = {}
-    for place, one in enumerate(grades):
-        units.setdefault((one.answer_id, one.other_answer_id), []).append(place)
-    found = [
-        pair
-        for places in units.values()
-        for pair in combinations(places, 2)
-        if grades[pair[0]].annotator != grades[pair[1]].annotator
-        and (cold is None or (grades[pair[0]].source == cold) != (grades[pair[1]].source == cold))
-    ]
-    first, second = (np.array([pair[side] for pair in found], np.int64) for side in (0, 1))
-    value = np.array([one.value for one in grades])
-    item = np.array([one.item_id for one in grades], np.int64)
-    gap = value[first] - value[second] if found else np.zeros(0)
-    about = item[first] if found else np.zeros(0, np.int64)
-    return Pairs(first, second, gap, about, np.abs(gap) > tolerance + 1e-9)
+def _warnings(
+    queue: Queue, items: Sequence[QueueItem], graded: int, skipped: int, version: int | None
+) -> tuple[str, ...]:
+    said = []
+    if graded < len(items):
+        left = f"{len(items) - graded:,} of the {len(items):,} anchors that were drawn are not graded"
+        why = f", {skipped:,} of them skipped with a reason" if skipped else ""
+        said.append(f"{left}{why}: what is found holds for them too only if they are like the others")
+    drawn_from = queue.regrade.version if queue.regrade else None
+    if version != drawn_from:
+        said.append(f"they are held against version {drawn_from} of the set, which they were drawn from")
+    return tuple(said)
 
 
-def weighted_kappa(value: Floats, pairs: Pairs) -> Effect:
-    """1 - E d^2 / (2 Var): quadratic weights, annotators exchangeable (Scott's chance agreement)."""
-    a, b = value[pairs.first], value[pairs.second]
-    moments = np.column_stack([np.ones(len(a)), (a - b) ** 2, a + b, a**2 + b**2])
-
-    def kappa(total: Floats) -> Floats:
-        n = total[:, 0]
-        variance = total[:, 3] / (2 * n) - (total[:, 2] / (2 * n)) ** 2
-        with np.errstate(divide="ignore", invalid="ignore"):
-            return np.where(variance > 1e-12, 1 - total[:, 1] / n / (2 * variance), np.nan)
-
-    return cluster_jackknife(sums_by_prompt(moments, pairs.item), kappa, n=len(a), what="pairs of grades")
+async def _strata(db: Database, found: Sequence[Measured]) -> Mapping[str, Mapping[int, str]]:
+    """Stratum name -> item -> value, of the items that were graded twice."""
+    ids = np.unique(np.concatenate([one.twice.pairs.prompt for one in found]))
+    codes, values = await strata_of_items(db, ids)
+    return {
+        name: {
+            item: values[name][code]
+            for item, code in zip(ids.tolist(), of_items.tolist(), strict=True)
+            if code >= 0
+        }
+        for name, of_items in codes.items()
+    }
 
 
 def _findings(
-    criterion: str, grades: Sequence[AnchorGrade], pairs: Pairs, tolerance: float, pairwise: bool
+    found: Sequence[Measured], strata: Mapping[str, Mapping[int, str]], warnings: tuple[str, ...]
 ) -> Findings:
-    value = np.array([one.value for one in grades])
-    _, unit = np.unique([f"{one.answer_id} {one.other_answer_id}" for one in grades], return_inverse=True)
-    item = np.array([one.item_id for one in grades], np.int64)
-    share = _or_why(shift_of, pairs.apart.astype(float), pairs.item)
-    alpha = _or_why(
-        lambda: agreement_among_people(grade=value, graded_unit=unit, prompt=item, nominal=pairwise)
-    )
-    noise = _or_why(shift_of, pairs.gap**2 / 2, pairs.item)
-    verdict, said = AuditVerdict.OPEN, f"{np.mean(pairs.apart):.0%} of pairs of grades really differ"
-    if isinstance(share, Effect):
-        if share.high <= ALARM and share.estimate <= LINE:
-            verdict = AuditVerdict.PASSED
-        elif share.low > LINE and share.estimate > ALARM:
-            verdict = AuditVerdict.FAILED
-        said += f" ({max(share.low, 0):.0%} to {min(share.high, 1):.0%})"
-    people, outliers = _people(grades, pairs)
+    people = annotators_table(found)
+    verdict = verdict_of(found)
+    tables: list[AuditTable] = [criteria_table(found)] if len(found) > 1 else []
+    tables.append(people.table)
+    if strata:
+        tables.append(groups_table("strata", "By stratum, for all rows at once", found, _by(strata), LINE))
+    tables.append(groups_table("systems", "By system, for all rows at once", found, by_system, LINE))
     return Findings(
         verdict=verdict,
-        summary=f"On {criterion}, {said}; above {LINE:.0%} to {ALARM:.0%} the labels are the problem."
-        + (f" Apart from the others: {', '.join(outliers)}." if outliers else ""),
-        estimates=(
-            _line("real_disagreements", share, len(pairs.gap), "share",
-                  f"Pairs of grades of one answer that are more than {tolerance:g} points apart."),
-            _line("krippendorff_alpha", alpha, len(pairs.gap), "agreement",
-                  "Agreement among people, and so the ceiling on any judge's agreement with one of them."),
-            _line("weighted_kappa", _or_why(weighted_kappa, value, pairs), len(pairs.gap), "agreement",
-                  "Quadratic weights, annotators exchangeable."),
-            _line("noise_of_one_grade", noise, len(pairs.gap), "points squared",
-                  "Variance of one person's grade around the answer's mean: what a calibration must bear."),
-        ),
-        tables=(people, _systems(grades, pairs)),
-    )  # fmt: skip
+        summary=summary_of(found, people.outliers),
+        estimates=tuple(line for one in found for line in estimates_of(one, len(found) > 1)),
+        tables=tuple(tables),
+        warnings=warnings,
+    )
 
 
-def _people(grades: Sequence[AnchorGrade], pairs: Pairs) -> tuple[AuditTable, list[str]]:
-    """Each annotator against the others on the same answers, at a level that allows for their number."""
-    who = np.array([one.annotator for one in grades])
-    names = sorted(set(who[pairs.first]) | set(who[pairs.second]))
-    level = 1 - 0.05 / len(names)
-    rows, outliers = [], []
-    for name in names:
-        first, second = who[pairs.first] == name, who[pairs.second] == name
-        mine = first | second
-        gap = np.where(first, pairs.gap, -pairs.gap)[mine]
-        shift = _or_why(lambda gap=gap, mine=mine: shift_of(gap, pairs.item[mine], level=level))
-        ends = (shift.low, shift.high) if isinstance(shift, Effect) else (None, None)
-        out = isinstance(shift, Effect) and (shift.low > 0 or shift.high < 0)
-        outliers += [name] if out else []
-        apart = float(np.mean(pairs.apart[mine]))
-        rows.append((str(name), int(mine.sum()), apart, float(gap.mean()), *ends, "yes" if out else "no"))
-    columns = ("annotator", "pairs", "really differ", "above the others by", "from", "to", "apart")
-    title = "Every annotator against the others, intervals for all of them at once"
-    return AuditTable("annotators", title, columns, tuple(rows), len(rows)), outliers
+def _by(strata: Mapping[str, Mapping[int, str]]) -> Callable[[Twice], Mapping[str, Bools]]:
+    def groups(twice: Twice) -> Mapping[str, Bools]:
+        return {
+            f"{name}: {value}": np.array([items.get(item) == value for item in twice.pairs.prompt.tolist()])
+            for name, items in strata.items()
+            for value in sorted({items[item] for item in twice.pairs.prompt.tolist() if item in items})
+        }
+
+    return groups
 
 
-def _systems(grades: Sequence[AnchorGrade], pairs: Pairs) -> AuditTable:
-    system = np.array([one.system for one in grades])[pairs.first]
-    rows = []
-    for name in sorted(set(system)):
-        mine = system == name
-        share = _or_why(shift_of, pairs.apart[mine].astype(float), pairs.item[mine])
-        ends = (share.low, share.high) if isinstance(share, Effect) else (None, None)
-        rows.append((str(name), int(mine.sum()), float(np.mean(pairs.apart[mine])), *ends))
-    columns = ("system", "pairs", "really differ", "from", "to")
-    return AuditTable("systems", "By system", columns, tuple(rows), len(rows))
-
-
-def _line(name: str, effect: Effect | str, n: int, unit: str, note: str) -> Estimate:
-    if isinstance(effect, str):
-        return Estimate(name, None, None, n, "pairs", unit, effect)
-    low = max(effect.low, 0.0) if unit != "agreement" else effect.low
-    high = effect.high if unit == "points squared" else min(effect.high, 1.0)
-    return Estimate(name, effect.estimate, (low, high), n, "pairs", unit, note)
-
-
-def _or_why(estimate: Callable[..., Effect], *arguments: object) -> Effect | str:
-    try:
-        return estimate(*arguments)
-    except (InsufficientData, NotIdentified) as error:
-        return str(error)
+def _tolerance(scale: Scale, nominal: bool) -> float:
+    if nominal or scale.step is None or len(scale.values()) < 4:
+        return 0.0
+    return scale.step

@@ -31,11 +31,29 @@ def add(commands: Commands, wiring: Wiring) -> None:
             running.add_argument(
                 "--recorded", action="store_true", help="measure prompt variants on record; ask nobody"
             )
+        if kind == "disagreement":
+            running.add_argument(
+                "--regrade",
+                metavar="QUEUE",
+                help="the queue of a cold regrade (venire audit regrade)",
+            )
         if kind == "overlap":
             running.add_argument("--corpus", type=existing_file, metavar="FILE", help="texts to look through")
         running.add_argument("--parameters", metavar="JSON", help="as '{\"near\": 0.6}' (docs/audits.md)")
         running.set_defaults(kind=kind)
         talks(running, _run)
+    drawing = actions.add_parser("regrade", help="draw anchors for somebody to grade once more, cold")
+    drawing.add_argument("--set", required=True, metavar="NAME", dest="anchor_set", help="the anchor set")
+    drawing.add_argument("--items", type=int, metavar="N", help="how many; 50 unless --power is given")
+    drawing.add_argument(
+        "--power", type=float, metavar="P", help="as many as tell --alternative from 15%% with this chance"
+    )
+    drawing.add_argument("--alternative", type=float, metavar="SHARE", help="0.25 unless given")
+    drawing.add_argument("--stratum", metavar="NAME", help="draw by this stratum, beside systems")
+    drawing.add_argument("--graders", type=int, default=1, metavar="N", help="people per anchor")
+    drawing.add_argument("--seed", type=int, metavar="N", help="repeats an earlier draw")
+    drawing.add_argument("--plan", action="store_true", help="only say what would be drawn and what it tells")
+    talks(drawing, _regrade)
     listing = actions.add_parser("list", help="newest first")
     listing.add_argument("--set", metavar="NAME", dest="anchor_set", help="only of this set")
     talks(listing, _list)
@@ -83,7 +101,11 @@ def _parameters(arguments: Namespace) -> dict[str, Any]:
         raise CannotRun(f"--parameters is not JSON: {error}") from error
     if not isinstance(given, dict):
         raise CannotRun("--parameters must be a JSON object")
-    return given | ({"recorded": True} if getattr(arguments, "recorded", False) else {})
+    if getattr(arguments, "recorded", False):
+        given["recorded"] = True
+    if getattr(arguments, "regrade", None) is not None:
+        given["regrade"] = arguments.regrade
+    return given
 
 
 async def _ended(service: Service, audit: dict[str, Any]) -> dict[str, Any]:
@@ -132,6 +154,40 @@ def _shown(audit: dict[str, Any], output: Output) -> int:
     if audit["verdict"] == "failed":
         return FINDING
     return OK if audit["verdict"] == "passed" else INCONCLUSIVE
+
+
+async def _regrade(arguments: Namespace, service: Service, output: Output) -> int:
+    path = f"/anchor-sets/{part(arguments.anchor_set)}"
+    asked = {name: getattr(arguments, name) for name in ("items", "power", "alternative", "stratum")}
+    given = {name: value for name, value in asked.items() if value is not None}
+    if arguments.plan:
+        plan = await service.get(f"{path}/regrade-plan", **given)
+        output.document(plan)
+    else:
+        body = {**given, "graders": arguments.graders, "seed": arguments.seed}
+        made = await service.post(f"{path}/regrades", body)
+        output.document(made)
+        plan = made["plan"]
+    rows = [(one["stratum"] or "all", one["system"] or "all", str(one["size"]), str(one["drawn"]))
+            for one in plan["cells"]]  # fmt: skip
+    output.table(Table("", ("stratum", "system", "anchors", "drawn"), rows, frozenset({2, 3})))
+    power = plan["power"]
+    least = "no share" if power["least_told"] is None else f"{power['least_told']:.0%} or more"
+    needed = ", ".join(f"{one['power']:.0%}: {one['items']:,}" for one in power["needed"])
+    output.say(
+        f"{plan['items']:,} of {plan['population']:,} anchors tell a true share of"
+        f" {power['alternative']:.0%} from {power['line']:.0%} with a chance of {power['of_this']:.0%},"
+        f" and {least} with 80%.",
+        f"Anchors it takes, by that chance: {needed}",
+    )
+    output.note(*plan["warnings"])
+    if not arguments.plan:
+        queue, graders = made["regrade"]["queue"], " or ".join(plan["people"][:10])
+        output.say(
+            f"Drawn into the queue {queue!r}: somebody not {graders} grades there (/ui/annotate). Then",
+            f"  venire audit disagreement --set '{arguments.anchor_set}' --regrade '{queue}'",
+        )
+    return OK
 
 
 async def _list(arguments: Namespace, service: Service, output: Output) -> int:

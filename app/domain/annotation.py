@@ -40,10 +40,24 @@ class Annotator:
 
 
 @dataclass(frozen=True, slots=True)
+class Regrade:
+    """Anchors that were drawn to be graded once more, cold: by people who know nothing of them.
+
+    ``version`` of the anchor set they were drawn from; ``stratum`` names what they were drawn by beside
+    systems, if anything; ``seed`` repeats the draw.
+    """
+
+    version: int
+    stratum: str | None
+    seed: int
+
+
+@dataclass(frozen=True, slots=True)
 class Queue:
     """A list of answers for people to grade under one version of a rubric.
 
-    What they say becomes anchors of the set ``anchor_set``. ``guidance`` is shown beside the rubric.
+    What they say becomes anchors of the set ``anchor_set``; with a ``regrade`` it never does, and is held
+    against the grades that stand there. ``guidance`` is shown beside the rubric.
     """
 
     id: int
@@ -53,6 +67,7 @@ class Queue:
     guidance: str
     open: bool
     created_at: datetime
+    regrade: Regrade | None = None
 
     @property
     def kind(self) -> RubricKind:
@@ -120,6 +135,23 @@ class Invitation:
     created_at: datetime
     expires_at: datetime | None
     revoked_at: datetime | None
+
+
+def chances_of(items: Sequence[QueueItem]) -> dict[int, float]:
+    """Per drawn item the chance of being in the queue at all.
+
+    Each batch b of n_b draws logged r = chance / mean chance. Weighting by 1 / r gives every batch an
+    unbiased mean, and all of them together the mean of these with weights n_b / n: a combination that is
+    unbiased too. So one chance serves all batches, r n / N, where N is the first batch's population.
+    """
+    drawn = [one for one in items if one.relative_chance is not None and one.population]
+    if not drawn:
+        return {}
+    population = max(one.population or 0 for one in drawn)
+    share = len(drawn) / population
+    # A factor that all chances share says nothing, so one that would exceed 1 takes all down with it.
+    most = max(one.relative_chance or 0.0 for one in drawn) * share
+    return {one.id: (one.relative_chance or 0.0) * share / max(most, 1.0) for one in drawn}
 
 
 def turned(scores: Scores, kind: RubricKind, shown: Sequence[int], *, to_shown: bool) -> Scores:

@@ -49,13 +49,15 @@ def draws_for_power(
 def least_told(
     count: int, *, line: float, power: float, population: int | None = None, level: float = 0.05
 ) -> float | None:
-    """The least share above the ``line`` told from it by ``count`` draws with that power; None: not even 1."""
+    """The least share above the ``line`` that ``count`` draws tell with that power; None: not even 1."""
 
     def short(true: float) -> float:
         return power_of(count, line=line, true=true, population=population, level=level) - power
 
-    top = 1 - 1e-9
-    return float(brentq(short, line + 1e-9, top)) if short(top) > 0 else None
+    least, most = line + 1e-9, 1 - 1e-9
+    if short(least) >= 0:  # all are drawn: whatever is above the line is seen to be
+        return line
+    return float(brentq(short, least, most)) if short(most) > 0 else None
 
 
 def _independent(count: int, population: int | None) -> float:

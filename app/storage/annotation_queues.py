@@ -2,12 +2,13 @@
 
 import json
 from collections.abc import Iterable, Sequence
+from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, insert, select, update
 
-from app.domain.annotation import NewItem, Queue, QueueItem
+from app.domain.annotation import NewItem, Queue, QueueItem, Regrade
 from app.domain.ids import content_id
 from app.domain.rubrics import Rubric, RubricVersion
 from app.storage.columns import is_one_of
@@ -53,6 +54,7 @@ async def create_queue(
     anchor_set: str,
     guidance: str,
     now: datetime,
+    regrade: Regrade | None = None,
 ) -> Queue | None:
     """A new, open, empty queue; None if the project has one of that name."""
     key = queue_id(project_id, name_of(name, "name"))
@@ -65,6 +67,7 @@ async def create_queue(
         "guidance": guidance,
         "open": True,
         "created_at": to_ms(now),
+        "regrade": None if regrade is None else json.dumps(asdict(regrade)),
     }
 
     def create(connection: Connection) -> Queue | None:
@@ -196,6 +199,7 @@ def _queue(row: Any) -> Queue:
         guidance=row.guidance,
         open=bool(row.open),
         created_at=from_ms(row.created_at),
+        regrade=None if row.regrade is None else Regrade(**json.loads(row.regrade)),
     )
 
 

@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -53,11 +53,13 @@ async def take_item(
     *,
     order: Callable[[QueueItem], tuple[int, ...]],
     now: datetime,
+    but_not: Collection[int] = (),
 ) -> tuple[QueueItem, Annotation] | None:
     """The item this person has open, or else the next one, held for them; None if nothing is left.
 
     Each person meets the items in an order of their own. An item is offered while fewer people than it
-    wants have graded it or have it open. ``order`` draws the order in which its answers are shown.
+    wants have graded it or have it open. ``order`` draws the order in which its answers are shown; items of
+    ``but_not`` are not for this person.
     """
 
     def take(connection: Connection) -> tuple[QueueItem, Annotation] | None:
@@ -71,7 +73,8 @@ async def take_item(
             _resume(connection, first.queue_item_id, annotator.id, now)
             return items[first.queue_item_id], first
         busy = Counter(one.queue_item_id for one in said if _counts(one, now))
-        free = [one for one in items.values() if one.id not in mine and busy[one.id] < one.wanted]
+        theirs = [one for one in items.values() if one.id not in but_not]
+        free = [one for one in theirs if one.id not in mine and busy[one.id] < one.wanted]
         if not free:
             return None
         item = min(free, key=lambda one: content_id(one.id, annotator.id))

@@ -548,6 +548,7 @@ annotation_queues = Table(
     Column("guidance", Words, nullable=False),
     Column("open", Boolean, nullable=False),
     _when("created_at"),
+    Column("regrade", Words),  # JSON: of which anchors; null: its grades become anchors themselves
     UniqueConstraint("project_id", "name"),
 )
 

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 from sqlalchemy import Connection, func, select
 
 from app.storage.columns import distinct, fetch_for, is_one_of, look_up
+from app.storage.database import Database
 from app.storage.tables import answers, item_strata, items, strata, systems
 
 Ints = NDArray[np.int32]
@@ -235,6 +236,11 @@ def _prompts(connection: Connection, item_ids: Ids) -> Ids:
     by_item = np.empty(len(item_ids), np.int64)
     by_item[look_up(key, item_ids)] = codes
     return by_item
+
+
+async def strata_of_items(db: Database, item_ids: Ids) -> tuple[dict[str, Ints], dict[str, tuple[str, ...]]]:
+    """Per stratum name the code of each of the items (ids, ascending; -1 missing), and the values by code."""
+    return await db.read(lambda c: _strata(c, item_ids))
 
 
 def _strata(connection: Connection, item_ids: Ids) -> tuple[dict[str, Ints], dict[str, tuple[str, ...]]]:

@@ -30,6 +30,7 @@ from app.web.api import (
     project,
     quality,
     rankings,
+    regrades,
     rubrics,
     verdicts,
 )
@@ -53,6 +54,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     one_answer.router,
     annotation.router,
     audits.router,
+    regrades.router,
     verdicts.router,
     anchor_sets.router,
     anchor_rotations.router,

@@ -14,6 +14,7 @@ from app.annotating.desk import Desk
 from app.annotating.people import People
 from app.annotating.publish import Publishing
 from app.annotating.queues import Queues
+from app.annotating.regrade import Regrades
 from app.annotating.rotation import Rotations
 from app.auditing.audits import Audits
 from app.batches.allowances import Allowances
@@ -48,6 +49,7 @@ class Services:
     imports: Imports
     audits: Audits
     queues: Queues
+    regrades: Regrades
     rotations: Rotations
     desk: Desk
     people: People

@@ -55,5 +55,6 @@ def test_the_fewest_draws_and_the_least_share_are_the_inverse_of_the_power(popul
 def test_a_set_graded_in_full_tells_everything_and_two_draws_next_to_nothing():
     assert power_of(30, line=LINE, true=0.16, population=30) == 1.0
     assert draws_for_power(0.99, line=LINE, true=0.16, population=30) == 30
+    assert least_told(30, line=LINE, power=0.8, population=30) == LINE
     assert least_told(1, line=LINE, power=0.8) is not None
     assert power_of(2, line=LINE, true=TRUE) < 0.2

@@ -199,5 +199,5 @@ def test_an_annotator_apart_from_the_others_is_named(client, anchors):
     assert (found["status"], found["verdict"]) == ("done", "failed"), found
     assert numbers(found)["real_disagreements"] == pytest.approx(2 / 3)
     (people,) = (one for one in found["tables"] if one["name"] == "annotators")
-    assert {row[0]: row[3] for row in people["rows"]} == pytest.approx({"ann": -1, "bob": -1, "cyd": 2})
+    assert {row[0]: row[6] for row in people["rows"]} == pytest.approx({"ann": -1, "bob": -1, "cyd": 2})
     assert "cyd" in found["summary"]

@@ -79,6 +79,10 @@ class QueueOut(Answered):
     rubric_version: int = Field(description="Its version, which stays.", examples=[3])
     anchor_set: str = Field(description="Where the grades go.", examples=["helpfulness-2026"])
     guidance: str = Field(description="What else graders should know.", examples=["Be strict."])
+    cold: bool = Field(
+        description="Whether it holds anchors to be graded once more: its grades go into an audit only.",
+        examples=[False],
+    )
     open: bool = Field(description="Whether people can grade in it.", examples=[True])
     created_at: datetime = Field(description="When it was made.", examples=["2026-11-22T10:00:00Z"])
     items: int = Field(description="Items in it.", examples=[50])
@@ -522,6 +526,7 @@ def _queue(queue: Queue, stands: Progress) -> QueueOut:
         rubric_version=queue.rubric.version,
         anchor_set=queue.anchor_set,
         guidance=queue.guidance,
+        cold=queue.regrade is not None,
         open=queue.open,
         created_at=queue.created_at,
         items=stands.items,

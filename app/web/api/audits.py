@@ -215,7 +215,8 @@ async def post_audit(
             description="JSON with what may be asked of the kind. Provenance: `refuse` (`none`, `wrong`, "
             "`all`), `require` (of `when`, `interface`, `blind`). Overlap: `near`, `alike` (thresholds), "
             "`model`, `columns`, `prompts`, `corpus`, `quarantine`. Invariance: `recorded`, `items`, "
-            "`perturbations`, `judges`, `max_cost_usd`, `seed`. Disagreement: `tolerance`, `cold`. "
+            "`perturbations`, `judges`, `max_cost_usd`, `seed`. Disagreement: `tolerance`, "
+            "`regrade` (a queue of `POST /anchor-sets/{name}/regrades`), `cold` (a source in the set). "
             "docs/audits.md explains each.",
             examples=['{"refuse": "wrong"}'],
         ),

@@ -88,7 +88,8 @@ class ApartLine:
 
 @dataclass(frozen=True, slots=True)
 class QueuePage:
-    """One queue. ``said`` tells what was just done; ``link`` is a new invitation's, shown this once."""
+    """One queue. ``said`` tells what was just done; ``link`` is a new invitation's, shown this once; ``cold``
+    marks anchors that are graded once more."""
 
     title: str
     name: str
@@ -101,11 +102,13 @@ class QueuePage:
     invitations: tuple[InvitationLine, ...]
     apart: tuple[ApartLine, ...]
     criteria: tuple[str, ...]
+    anchor_set: str
     set_href: str
     may_run: bool
     keyless: bool
     said: str | None
     link: str | None
+    cold: bool
 
 
 @router.get("/ui/annotate")
@@ -242,7 +245,7 @@ async def _show(
     queue = await services.queues.get(caller.project, name)
     stands = await services.queues.progress(queue)
     runs = may(request, Scope.ANCHORS)
-    apart = await services.queues.disagreements(queue) if runs else ()
+    apart = await services.queues.disagreements(queue) if runs and queue.regrade is None else ()
     invited = await services.people.invited(queue) if runs else ()
     rubric = queue.rubric.rubric
     page = QueuePage(
@@ -252,7 +255,7 @@ async def _show(
         open=queue.open,
         facts=(
             ("Rubric", f"{rubric.name}, version {queue.rubric.version}"),
-            ("Becomes anchors of", queue.anchor_set),
+            _goes_to(queue),
             ("Items", f"{count(stands.items)}, {count(stands.doubles)} for two people"),
             ("Grades", f"{count(stands.done)} of {count(stands.wanted)}"),
             ("Skipped", count(stands.skipped)),
@@ -291,13 +294,21 @@ async def _show(
             for one in apart
         ),
         criteria=tuple(one.name for one in rubric.criteria),
+        anchor_set=queue.anchor_set,
         set_href=url("anchor-sets", queue.anchor_set),
         may_run=runs,
         keyless=not await services.keys.has_keys(),
         said=said,
         link=link,
+        cold=queue.regrade is not None,
     )
     return show(request, "annotate_queue.html", page)
+
+
+def _goes_to(queue: Queue) -> tuple[str, str]:
+    if queue.regrade is None:
+        return "Becomes anchors of", queue.anchor_set
+    return "Held against", f"{queue.anchor_set}, version {queue.regrade.version}"
 
 
 def _line(queue: Queue, stands: Progress) -> QueueLine:

@@ -167,6 +167,7 @@ async def ask(
     prompts: Annotated[bool, Form()] = False,
     recorded: Annotated[bool, Form()] = False,
     budget: Annotated[float, Form(gt=0, le=10_000)] = 1.0,
+    regrade: Annotated[str, Form(max_length=200)] = "",
     file: Annotated[UploadFile | None, File()] = None,
 ) -> Response:
     """Begin an audit and go to its page."""
@@ -176,6 +177,8 @@ async def ask(
         parameters = {"prompts": prompts, "corpus": (corpus.filename or "")[:200] if corpus else ""}
     if kind is AuditKind.INVARIANCE:
         parameters = {"recorded": recorded, "max_cost_usd": budget}
+    if kind is AuditKind.DISAGREEMENT and regrade:
+        parameters = {"regrade": regrade}
     try:
         audit = await services.audits.begin(
             caller.project,

@@ -26,6 +26,7 @@ from app.web.pages import (
     overview,
     quality,
     rankings,
+    regrades,
     report,
     rubrics,
     sign_in,
@@ -47,6 +48,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     annotate_desk.router,  # before the queues, whose names are in its addresses
     annotate_plan.router,  # no queue's name begins with a hyphen
     annotate.router,
+    regrades.router,  # before the audits, whose ids are in their addresses
     audits.router,
     calibrations.router,
     grades.router,
