@@ -127,7 +127,8 @@ def alpha_of(total: Floats, *, nominal: bool) -> Floats:
 def agreement_among_people(
     *, grade: Floats, graded_unit: Ints, prompt: Ints, nominal: bool = False, level: float = 0.95
 ) -> Effect:
-    """Alpha among human grades: the ceiling on any judge's agreement with a single one of them.
+    """Alpha among human grades: how far one more person agrees with a single one of them (`agreement_ceiling`
+    has what that leaves for a judge).
 
     ``grade``, ``graded_unit`` and ``prompt`` are (k,), one row per grade. Units with one grade do not count.
     """

@@ -275,3 +275,20 @@ def test_a_set_is_rotated_and_the_rotation_reported(calibrated):
     assert told.stdout.startswith("helpfulness")
     refused = venire("anchors", "rotate", "gold", "--share", "0.4", url=calibrated)
     assert (refused.returncode, "leaves an overlap of 0.6" in refused.stderr) == (1, True)
+
+
+def test_anchors_are_drawn_to_be_graded_cold_and_the_audit_says_that_nobody_has(url, tmp_path):
+    rows = [
+        {"item_id": f"q{k}", "prompt": f"Question {k}?", "answer": f"Answer {k}.", "system": "good",
+         "annotator": "ann", "annotator_type": "expert", "criterion": "helpfulness", "score": 1 + k % 5}
+        for k in range(30)
+    ]  # fmt: skip
+    file = write_csv(tmp_path / "cold.csv", rows)
+    assert venire("anchors", "upload", file, "--rubric", "help", "--set", "cold", url=url).returncode == 0
+    plan = said(venire("audit", "regrade", "--set", "cold", "--items", "12", "--plan", "--json", url=url))
+    assert [(one["size"], one["drawn"]) for one in plan["cells"]] == [(30, 12)]
+    drawn = venire("audit", "regrade", "--set", "cold", "--items", "12", url=url)
+    assert (drawn.returncode, said(drawn)["regrade"]["queue"]) == (0, "cold cold 1"), drawn.stderr
+    audited = venire("audit", "disagreement", "--set", "cold", "--regrade", "cold cold 1", url=url)
+    assert audited.returncode == 3
+    assert "The data cannot tell" in said(audited)["summary"]

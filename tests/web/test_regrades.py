@@ -216,3 +216,47 @@ def _calibrated(client: httpx2.Client, rubric: str, grades: int) -> None:
                     return
         time.sleep(0.1)
     raise AssertionError("no calibration ended")
+
+
+@pytest.mark.parametrize("kind", ["pair", "list"])
+def test_pairs_and_lists_are_graded_again_in_the_order_of_their_items(client, kind):
+    systems = ("bot-a", "bot-b", "bot-c")
+    about = [
+        {"item_id": f"{kind}{k}", "prompt": f"{kind} {k}?", "annotator": "ann", "annotator_type": "expert"}
+        | {"criterion": "helpfulness"}
+        for k in range(24)
+    ]
+    if kind == "pair":
+        sides = [("bot-a", "bot-b") if k % 2 else ("bot-b", "bot-a") for k in range(24)]
+        grades = [
+            row | {"system": a, "other_system": b, "answer": f"{a} says", "other_answer": f"{b} says"}
+            | {"score": 1 if a == "bot-a" else -1}
+            for row, (a, b) in zip(about, sides, strict=True)
+        ]  # fmt: skip
+    else:
+        grades = [row | {"system": one, "answer": f"{one} says", "score": 1 + k}
+                  for row in about for k, one in enumerate(systems)]  # fmt: skip
+    name = f"{kind}-set"
+    sent = client.post("/anchors", files={"file": ("g.csv", csv_file(grades).getvalue())},
+                       data={"rubric": kind, "anchor_set": name})  # fmt: skip
+    assert sent.status_code == 200, sent.text
+    made = client.post(f"/anchor-sets/{name}/regrades", json={"items": 20}).json()
+    queue, orders = f"/annotation-queues/{made['regrade']['queue']}", set()
+    while (item := take(client, queue, "kim")) is not None:
+        names = [text.split()[0] for text in item["answers"]]
+        orders.add(tuple(names))
+        said = (
+            [1 if names[0] == "bot-a" else -1]
+            if kind == "pair"
+            else [1 + systems.index(one) for one in names]
+        )
+        give(client, queue, "kim", item["id"], scores={"helpfulness": said})
+    assert len(orders) > 1
+    found = audit(client, "disagreement", anchor_set=name,
+                  parameters=f'{{"regrade": "{made["regrade"]["queue"]}"}}')  # fmt: skip
+    assert found["status"] == "done", found
+    said = {one["name"]: one for one in found["estimates"]}
+    assert said["real_disagreements"]["estimate"] == 0.0
+    assert said["real_disagreements"]["interval"][1] > 0
+    assert said["real_disagreements"]["n"] == (20 if kind == "pair" else 60)
+    assert said["krippendorff_alpha"]["interval"] is None  # nothing differs: how sure that is, nobody knows
