@@ -285,6 +285,9 @@ def build_app(settings: Settings) -> FastAPI:
         async with services.database:
             await refuse_open_door(services.database, settings)
             await _begin(services, answers)
+            services.background.start(
+                services.quality.prepare_newest(), "quality of what was calibrated last"
+            )
             nearby = workers_nearby(settings.workers, {**os.environ, **variables(settings)})
             forever = (
                 asyncio.create_task(callbacks.run(), name="callbacks"),
@@ -446,8 +449,8 @@ def _collect_less() -> None:
 def _calibrated(
     scores: CalibratedScores, quality: Quality, metrics: Metrics, background: Background
 ) -> Ended:
-    """What follows a calibration's end: grades look for it, its frame is read before it is asked for, and it
-    is counted."""
+    """What follows a calibration's end: grades look for it, its quality is computed before anyone asks,
+    and it is counted."""
 
     def ended(run: CalibrationRun, status: RunStatus, seconds: float) -> None:
         scores.forget(run.project_id)
@@ -455,7 +458,7 @@ def _calibrated(
         about = run.calibration
         if status is RunStatus.DONE:
             background.start(
-                quality.ready(run.project_id, about.rubric, about.criterion), f"frame of {about.rubric}"
+                quality.prepare(run.project_id, about.rubric, about.criterion), f"quality of {about.rubric}"
             )
         log.info(
             "calibration", rubric=about.rubric, criterion=about.criterion, status=status, seconds=seconds

@@ -9,9 +9,8 @@ from numpy.typing import NDArray
 from app.domain.calibration import ScoreStatus
 from app.domain.problems import BadInput, Problem
 from app.reporting.anchor_shift import Standing
+from app.reporting.estimates import Estimates
 from app.reporting.graded_units import GradedUnits
-from app.reporting.quality_groups import group_units
-from app.reporting.quality_rows import estimate
 from app.reporting.quality_words import ENOUGH_POOLED
 from app.stats.difference import (
     Difference,
@@ -67,11 +66,11 @@ def check_strata(by: Sequence[str]) -> None:
 
 
 def differences(
-    units: GradedUnits, by: Sequence[str], baseline: str, candidates: Sequence[str], level: float
+    estimates: Estimates, by: Sequence[str], baseline: str, candidates: Sequence[str], level: float
 ) -> tuple[list[Found], GroupQuality]:
     """Each candidate less the baseline, in every stratum of ``by`` where both occur."""
-    groups = group_units(units, ("system", *by), at="body.by")
-    quality = estimate(units, groups, level, "stream")
+    units = estimates.units
+    groups, quality = estimates.of(("system", *by), level, at="body.by")
     overlap = anchor_overlap(quality.means, len(groups.systems)) if quality.pools else None
     place = {(groups.systems[g], tuple(groups.strata[g].items())): g for g in range(len(groups.systems))}
     refused = {

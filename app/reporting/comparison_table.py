@@ -181,8 +181,8 @@ def _compared(
 ) -> tuple[tuple[Found, ...], tuple[str, ...]]:
     """Of every candidate first everything, then its strata."""
     units = ready.units
-    whole, quality = differences(units, (), baseline, candidates, level)
-    parts = differences(units, by, baseline, candidates, level)[0] if by else []
+    whole, quality = differences(ready.estimates, (), baseline, candidates, level)
+    parts = differences(ready.estimates, by, baseline, candidates, level)[0] if by else []
     of = {one.candidate: one for one in whole}
     counts = {one: anchors_of(units, one) for one in units.frame.systems}
     absent = ("no verdict or human grade of one of the systems on this criterion",)

@@ -152,6 +152,6 @@ def _found(
     ready: Ready, by: Sequence[str], baseline: str, candidate: str, level: float
 ) -> tuple[list[Found], list[Found], tuple[str, ...]]:
     units = ready.units
-    whole, quality = differences(units, (), baseline, [candidate], level)
-    parts = differences(units, by, baseline, [candidate], level)[0] if by else []
+    whole, quality = differences(ready.estimates, (), baseline, [candidate], level)
+    parts = differences(ready.estimates, by, baseline, [candidate], level)[0] if by else []
     return whole, parts, table_warnings(units.frame, units.anchoring, quality)

@@ -10,6 +10,7 @@ from app.calibration.frame import Frame
 from app.domain.problems import BadInput, Problem
 from app.reporting.graded_units import GradedUnits
 from app.reporting.periods import PERIODS, periods_of
+from app.stats.grouped import coded
 
 Ints = NDArray[np.int64]
 
@@ -45,7 +46,7 @@ def group_units(units: GradedUnits, by: Sequence[str], *, at: str = "query.by") 
     for name in names:
         part = units.system if name == "system" else parts[name][0] + 1
         code = code * (int(part.max()) + 1 if part.size else 1) + part
-    present, code = np.unique(code, return_inverse=True)
+    present, code = coded(code)
     if present.size > MOST_ROWS:
         text = f"would give {present.size} rows, {MOST_ROWS} are the most"
         raise BadInput("too many rows", [Problem(text, path=at, value=list(by))])

@@ -13,14 +13,13 @@ from app.calibration.frame import Frame
 from app.domain.calibration import Calibration, RunStatus
 from app.domain.ids import show_id
 from app.domain.problems import NotFound
+from app.reporting.estimates import Estimates
 from app.reporting.graded_units import GradedUnits, graded_units, raw_units
 from app.reporting.newer_units import with_newer
-from app.reporting.panel_worth import ToldPanel, told_panel
-from app.reporting.quality_groups import group_units
-from app.reporting.quality_rows import QualityRow, quality_rows, stale_row, with_unscored
+from app.reporting.panel_worth import ToldPanel
+from app.reporting.quality_rows import QualityRow, stale_row
 from app.reporting.quality_words import table_warnings
-from app.reporting.unscored import JudgeUnscored, judge_warnings, unscored_judges
-from app.stats.group_quality import GroupQuality
+from app.reporting.unscored import JudgeUnscored, judge_warnings
 from app.stats.rectifier import Population
 from app.storage import ledger
 from app.storage.calibrations import (
@@ -28,13 +27,13 @@ from app.storage.calibrations import (
     get_frame,
     latest_calibration_id,
     list_calibrations,
+    newest_calibrated,
 )
 from app.storage.database import Database
 from app.storage.evidence import load_evidence
 from app.storage.rubrics import get_rubric
 
-_KEPT_FRAMES = 8
-_KEPT_TABLES = 64
+_KEPT = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,25 +70,28 @@ class QualityTable:
 
 @dataclass(frozen=True, slots=True)
 class Ready:
-    """A criterion's newest calibration with its units, and how many newer verdicts they do not have.
+    """A criterion's newest calibration, what its units say, and how many newer verdicts they do not have.
 
     ``seen`` is the newest verdict that was looked at.
     """
 
     calibration: Calibration
-    units: GradedUnits
+    estimates: Estimates
     left_out: int
     seen: int
 
+    @property
+    def units(self) -> GradedUnits:
+        return self.estimates.units
+
 
 class Quality:
-    """Quality tables and what they are made from, with the newest frames kept in memory."""
+    """Quality tables and what they are made from, with the newest calibrations' units kept in memory."""
 
     def __init__(self, db: Database) -> None:
         self.db = db
         self._kept: OrderedDict[int, Ready] = OrderedDict()
-        # By calibration, newest verdict seen, and what was asked: tables of a million verdicts take a while.
-        self._computed: OrderedDict[tuple[int, int, tuple[str, ...], float, str], _Computed] = OrderedDict()
+        self._at_work: dict[int, asyncio.Lock] = {}
 
     async def table(
         self,
@@ -124,18 +126,12 @@ class Quality:
             raise NotFound("criterion", criterion)
         ready = await self.ready(project_id, rubric, criterion)
         calibration = None if ready is None else ready.calibration
-        units = await self.uncalibrated(project_id, rubric, criterion) if ready is None else ready.units
-        asked = (tuple(by), level, population)
-        key = None if ready is None else (ready.calibration.id, ready.seen, *asked)
-        computed = self._computed.get(key) if key is not None else None
-        if computed is None:
-            computed = await asyncio.to_thread(_compute, units, *asked, ready is not None)
-            if key is not None:
-                self._computed[key] = computed
-        if key is not None:
-            self._computed.move_to_end(key)
-        while len(self._computed) > _KEPT_TABLES:
-            self._computed.popitem(last=False)
+        if ready is None:
+            units = await self.uncalibrated(project_id, rubric, criterion)
+            estimates = Estimates(units, calibrated=False)
+        else:
+            units, estimates = ready.units, ready.estimates
+        computed = await asyncio.to_thread(estimates.table, by, level, population)
         rows, quality, judges = computed.rows, computed.quality, computed.judges
         warnings = table_warnings(units.frame, units.anchoring, quality) if quality is not None else ()
         newer = 0 if ready is None else ready.left_out
@@ -171,22 +167,29 @@ class Quality:
         newest = await latest_calibration_id(self.db, project_id, rubric=rubric, criterion=criterion)
         if newest is None:
             return None
-        kept = self._kept.get(newest)
-        if kept is None:
-            calibration = await get_calibration(self.db, project_id, newest)
-            raw = await get_frame(self.db, project_id, newest)
-            if raw is None or calibration is None:
+        async with self._at_work.setdefault(newest, asyncio.Lock()):  # who comes meanwhile waits for it
+            kept = self._kept.get(newest) or await self._read(project_id, newest)
+            if kept is None:
                 return None
-            frame = await asyncio.to_thread(Frame.from_bytes, raw)
-            units = await asyncio.to_thread(graded_units, frame)
-            kept = Ready(calibration, units, 0, frame.newest_verdict)
-        if await self.db.read(ledger.newest) > kept.seen:
-            kept = await self._with_newer(project_id, kept)
-        self._kept[newest] = kept
+            if await self.db.read(ledger.newest) > kept.seen:
+                kept = await self._with_newer(project_id, kept)
+            self._kept[newest] = kept
         self._kept.move_to_end(newest)
-        while len(self._kept) > _KEPT_FRAMES:
-            self._kept.popitem(last=False)
+        while len(self._kept) > _KEPT:
+            dropped, _ = self._kept.popitem(last=False)
+            self._at_work.pop(dropped, None)
         return kept
+
+    async def prepare(self, project_id: int, rubric: str, criterion: str) -> None:
+        """Arrange a criterion's units and compute what its pages begin with, before anyone asks."""
+        ready = await self.ready(project_id, rubric, criterion)
+        if ready is not None:
+            await asyncio.to_thread(ready.estimates.table, ("system",), 0.95, "stream")
+
+    async def prepare_newest(self) -> None:
+        """`prepare` the criteria that were calibrated last, as many as are kept, the newest last."""
+        for about in reversed(await newest_calibrated(self.db, limit=_KEPT)):
+            await self.prepare(*about)
 
     async def units(self, project_id: int, rubric: str, criterion: str) -> tuple[GradedUnits, bool]:
         """Everything that was judged or graded on a criterion, and whether it is calibrated."""
@@ -215,6 +218,15 @@ class Quality:
             return tuple(f"the calibration of this criterion was refused: {why}" for why in whys)
         return ()
 
+    async def _read(self, project_id: int, calibration_id: int) -> Ready | None:
+        calibration = await get_calibration(self.db, project_id, calibration_id)
+        raw = await get_frame(self.db, project_id, calibration_id)
+        if raw is None or calibration is None:
+            return None
+        frame = await asyncio.to_thread(Frame.from_bytes, raw)
+        units = await asyncio.to_thread(graded_units, frame)
+        return Ready(calibration, Estimates(units), 0, frame.newest_verdict)
+
     async def _with_newer(self, project_id: int, kept: Ready) -> Ready:
         calibration, frame = kept.calibration, kept.units.frame
         later = await load_evidence(
@@ -230,33 +242,15 @@ class Quality:
             return replace(kept, seen=later.newest_verdict, left_out=kept.left_out + len(later.v_unit))
         scores = await asyncio.to_thread(apply_to_evidence, prepared, later)
         more = with_newer(frame, later, scores)
-        units = await asyncio.to_thread(graded_units, more.frame) if more.added else kept.units
-        return Ready(calibration, units, kept.left_out + more.left_out, later.newest_verdict)
+        estimates = kept.estimates
+        if more.added:
+            estimates = Estimates(await asyncio.to_thread(graded_units, more.frame))
+        return Ready(calibration, estimates, kept.left_out + more.left_out, later.newest_verdict)
 
     async def uncalibrated(self, project_id: int, rubric: str, criterion: str) -> GradedUnits:
         """Every unit as judges and people left it, for a criterion without a calibration."""
         evidence = await load_evidence(self.db, project_id, rubric, criterion)
         return await asyncio.to_thread(lambda: raw_units(build_design(evidence)))
-
-
-@dataclass(frozen=True, slots=True)
-class _Computed:
-    """What a table takes of its units alone."""
-
-    rows: tuple[QualityRow, ...]
-    quality: GroupQuality | None
-    judges: tuple[JudgeUnscored, ...]
-    panel: ToldPanel | None
-
-
-def _compute(
-    units: GradedUnits, by: Sequence[str], level: float, population: Population, calibrated: bool
-) -> _Computed:
-    groups = group_units(units, by)
-    rows, quality = quality_rows(units, groups, level, population, calibrated)
-    rows = with_unscored(rows, units, groups, level, quality)
-    panel = None if quality is None else told_panel(units, groups, level)
-    return _Computed(rows, quality, unscored_judges(units, level), panel)
 
 
 def _about_calibration(calibration: Calibration, newer: int, stale: bool) -> tuple[str, ...]:

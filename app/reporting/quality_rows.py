@@ -76,20 +76,21 @@ def _estimate(
 def quality_rows(
     units: GradedUnits, groups: Groups, level: float, population: Population, calibrated: bool
 ) -> tuple[tuple[QualityRow, ...], GroupQuality | None]:
+    quality = estimate(units, groups, level, population) if calibrated and groups.systems else None
+    return rows_of(units, groups, quality), quality
+
+
+def rows_of(units: GradedUnits, groups: Groups, quality: GroupQuality | None) -> tuple[QualityRow, ...]:
+    """The rows by their ``quality``; None without a calibration: they then say what was seen."""
     count = len(groups.systems)
     items = np.bincount(groups.code, minlength=count)
-    anchors = np.bincount(groups.code, ~np.isnan(units.human), count).astype(int)
     raw = _means(units.raw, groups.code, count)
-    if not calibrated or not count:
-        rows = tuple(
+    if quality is None:
+        anchors = np.bincount(groups.code, ~np.isnan(units.human), count).astype(int)
+        return tuple(
             _bare_row(units, groups, g, int(items[g]), int(anchors[g]), float(raw[g])) for g in range(count)
         )
-        return rows, None
-    quality = estimate(units, groups, level, population)
-    return (
-        tuple(_row(units, groups, quality, g, int(items[g]), float(raw[g])) for g in range(count)),
-        quality,
-    )
+    return tuple(_row(units, groups, quality, g, int(items[g]), float(raw[g])) for g in range(count))
 
 
 def _row(

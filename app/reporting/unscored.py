@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from app.reporting.graded_units import GradedUnits
 from app.reporting.quality_groups import Groups
 from app.reporting.seats import Seats
+from app.stats.grouped import coded
 from app.stats.missingness import Related, related_to_quality, shifted, worst_case
 from app.stats.multiplicity import holm
 from app.stats.shares import Shares, shares_by
@@ -210,7 +211,7 @@ def _shown(related: Sequence[RelatedToQuality | None], higher_is_better: bool) -
 def _clusters(code: Ints, prompt: Ints) -> tuple[Ints, Ints]:
     """A code per prompt within a group, (rows,), and the group of each, (clusters,)."""
     prompts = int(prompt.max(initial=0)) + 1
-    present, cluster = np.unique(code * prompts + prompt, return_inverse=True)
+    present, cluster = coded(code * prompts + prompt)
     return cluster, present // prompts
 
 

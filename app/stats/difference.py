@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 from scipy.special import stdtr, stdtrit
 
-from app.stats.grouped import sum_by
+from app.stats.grouped import coded, sum_by
 from app.stats.rectifier import RectifiedMeans
 
 Floats = NDArray[np.float64]
@@ -99,7 +99,7 @@ def own_difference(means: RectifiedMeans, baseline: int, candidate: int) -> Diff
     psi = np.concatenate([means.pair_influence * scale[means.pair_group], means.traffic_influence])
     sign = (groups == candidate).astype(float) - (groups == baseline)
     used = sign != 0
-    row = np.unique(prompts[used], return_inverse=True)[1]
+    row = coded(prompts[used])[1]
     variance = float((sum_by(row, sign[used] * psi[used]) ** 2).sum())
     anchored = np.isin(means.pair_group, [baseline, candidate])
     df = float(np.unique(means.pair_prompt[anchored]).size - 1)

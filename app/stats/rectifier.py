@@ -29,7 +29,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.stats.errors import InsufficientData
-from app.stats.grouped import sum_by
+from app.stats.grouped import coded, sum_by
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -158,7 +158,7 @@ def rectified_means(
     g = group[kept].astype(np.int64)
     y, f = human[kept], _filled(prediction[kept], g, groups)
     v = np.ones(g.size) if target_weight is None else target_weight[kept]
-    p = np.unique(prompt[kept], return_inverse=True)[1].astype(np.int64)
+    p = coded(prompt[kept])[1]
     labelled = ~np.isnan(y)
     a = v[labelled] if inclusion is None else v[labelled] / inclusion[kept][labelled]
 
@@ -223,9 +223,9 @@ class _AnchorSums:
         self.n_anchors = np.bincount(g, minlength=groups)
         total = sum_by(g, a, groups)
         a = a * _inverse(total)[g] * self.n_anchors[g]  # weights of a group sum to its number of anchors
-        code, self.row = np.unique(p * groups + g, return_inverse=True)
+        code, self.row = coded(p * groups + g)
         self.pair_prompt, self.pair_group = code // groups, code % groups
-        self.cluster = np.unique(self.pair_prompt, return_inverse=True)[1]
+        self.cluster = coded(self.pair_prompt)[1]
         self.g, self.a, self.y, self.x = g, a, y, x
         self.t1 = sum_by(g, a, groups)
         inverse = _inverse(self.t1)
@@ -280,7 +280,7 @@ def _traffic(
     g: Ints, p: Ints, v: Floats, f: Floats, f_mean: Floats, v_sum: Floats, lam: float, groups: int
 ) -> tuple[Ints, Ints, Floats]:
     part = lam * v * (f - f_mean[g]) * _inverse(v_sum)[g]
-    code, row = np.unique(p * groups + g, return_inverse=True)
+    code, row = coded(p * groups + g)
     return code // groups, code % groups, sum_by(row, part)
 
 

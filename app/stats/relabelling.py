@@ -26,6 +26,7 @@ hang on the order of the prompts."""
 _ROOM = 3_000_000  # numbers held for the prompts on which patterns may fall
 _PROMPTS = 4_000  # most of them
 _CHUNK = 4_000_000  # numbers held for one chunk of draws
+_FIRST = 200  # draws before it is asked for the first time whether they are enough
 _WAYS = 4  # choices among the units of one prompt and block, where there are more than a pattern asks for
 
 
@@ -79,7 +80,7 @@ class Relabelling:
         at_once = max(_CHUNK // max(self.sums.size, 1), 1)
         done = reached = 0
         while done < draws and reached < enough:
-            size = min(at_once, 200, draws - done)
+            size = min(at_once, max(_FIRST, done), draws - done)
             values = statistic(self._draw(size))
             reached += int((values >= observed * (1 - 1e-12)).sum())
             done += size
@@ -104,13 +105,22 @@ class Relabelling:
         """Where all prompts carry one pattern only the set of those drawn matters, not their places."""
         ways, candidates, _ = sums.shape
         if self.count < candidates:
-            chosen = np.argpartition(self._rng.random((size, candidates)), self.count, axis=1)[
-                :, : self.count
-            ]
+            chosen = self._sets(size, self.count, candidates)
         else:
             chosen = np.tile(np.arange(candidates), (size, 1))
         way = self._rng.integers(0, ways, chosen.shape) if ways > 1 else 0
         return np.asarray(sums[way, chosen])
+
+    def _sets(self, size: int, wanted: int, among: int) -> Ints:
+        """(size, wanted) distinct numbers below ``among`` in every row: a set drawn at random, whose order
+        says nothing (Floyd's algorithm, Bentley 1987, doi:10.1145/30401.315746)."""
+        rows, taken = np.arange(size), np.zeros((size, among), bool)
+        chosen = np.empty((size, wanted), np.int64)
+        for k, last in enumerate(range(among - wanted, among)):
+            drawn = self._rng.integers(0, last + 1, size)
+            chosen[:, k] = np.where(taken[rows, drawn], last, drawn)
+            taken[rows, chosen[:, k]] = True
+        return chosen
 
     def _distinct(self, size: int, wanted: int, among: int) -> Ints:
         """(size, wanted) distinct numbers below ``among`` in every row."""

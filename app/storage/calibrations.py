@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, insert, literal, select, update
+from sqlalchemy import Connection, func, insert, literal, select, update
 
 from app.domain.calibration import Calibration, RunStatus
 from app.storage import processes
@@ -235,6 +235,21 @@ async def latest_calibration_id(db: Database, project_id: int, *, rubric: str, c
         .limit(1)
     )
     return await db.read(lambda c: c.execute(query).scalar_one_or_none())
+
+
+async def newest_calibrated(db: Database, *, limit: int) -> list[tuple[int, str, str]]:
+    """(project id, rubric, criterion) of what was calibrated last in any project, newest first."""
+    runs = calibrations.c
+    about = (runs.project_id, rubrics.c.name, runs.criterion)
+    query = (
+        select(*about)
+        .join_from(calibrations, rubrics)
+        .where(runs.status == RunStatus.DONE)
+        .group_by(*about)
+        .order_by(func.max(runs.id).desc())
+        .limit(limit)
+    )
+    return await db.read(lambda c: [(row[0], row[1], row[2]) for row in c.execute(query)])
 
 
 async def newest_told(
