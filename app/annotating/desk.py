@@ -22,7 +22,7 @@ from app.domain.problems import BadInput, Conflict, NotFound, Problem
 from app.storage import annotation_queues, annotations
 from app.storage.database import Database
 from app.storage.earlier_graders import earlier_graders
-from app.storage.item_texts import load_texts
+from app.storage.item_texts import Texts, load_texts
 
 MOST_NOTE = 5_000
 
@@ -155,11 +155,15 @@ class Desk:
             seconds=sum(one.seconds for one in own),
         )
 
-    async def history(self, queue: Queue, annotator: Annotator) -> tuple[Annotation, ...]:
-        """What this person said in this queue, the newest first."""
+    async def history(self, queue: Queue, annotator: Annotator) -> tuple[BlindItem, ...]:
+        """What was before this person in this queue, as they saw it, the newest first."""
         said = await annotations.annotations_of(self.db, queue, annotator)
+        items = {one.id: one for one in await annotation_queues.queue_items(self.db, queue)}
+        answers = [key for one in said for key in items[one.queue_item_id].answer_ids]
+        texts = await load_texts(self.db, answers)
         now = self.now()
-        return tuple(sorted(said, key=lambda one: one.saved_at or one.opened_at or now, reverse=True))
+        newest = sorted(said, key=lambda one: one.saved_at or one.opened_at or now, reverse=True)
+        return tuple(blind(queue, items[one.queue_item_id], one, texts) for one in newest)
 
     async def save(
         self,
@@ -234,23 +238,29 @@ class Desk:
     async def _blind(
         self, queue: Queue, item: QueueItem, said: Annotation, grades: Sequence[Annotation] = ()
     ) -> BlindItem:
-        texts = await load_texts(self.db, item.answer_ids)
-        about = texts.items[item.item_id]
-        answers = [texts.answers[key].text or "" for key in item.answer_ids]
-        return BlindItem(
-            id=item.id,
-            queue=queue,
-            prompt=about.prompt or "",
-            context=about.context,
-            reference=about.reference,
-            answers=tuple(answers[k] for k in said.shown),
-            said=said,
-            scores=turned(said.scores, queue.kind, said.shown, to_shown=True),
-            earlier=tuple(
-                Earlier(turned(one.scores, queue.kind, said.shown, to_shown=True), one.note)
-                for one in sorted(grades, key=lambda one: content_id(item.id, one.annotator.id))
-            ),
-        )
+        return blind(queue, item, said, await load_texts(self.db, item.answer_ids), grades)
+
+
+def blind(
+    queue: Queue, item: QueueItem, said: Annotation, texts: Texts, grades: Sequence[Annotation] = ()
+) -> BlindItem:
+    """An item as its person sees it; ``grades`` of others are shown to whoever settles them."""
+    about = texts.items[item.item_id]
+    answers = [texts.answers[key].text or "" for key in item.answer_ids]
+    return BlindItem(
+        id=item.id,
+        queue=queue,
+        prompt=about.prompt or "",
+        context=about.context,
+        reference=about.reference,
+        answers=tuple(answers[k] for k in said.shown),
+        said=said,
+        scores=turned(said.scores, queue.kind, said.shown, to_shown=True),
+        earlier=tuple(
+            Earlier(turned(one.scores, queue.kind, said.shown, to_shown=True), one.note)
+            for one in sorted(grades, key=lambda one: content_id(item.id, one.annotator.id))
+        ),
+    )
 
 
 def refuse_closed(queue: Queue) -> None:

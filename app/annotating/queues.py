@@ -1,7 +1,7 @@
 """Queues as whoever runs them sees them: made, filled, watched, closed."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
@@ -10,15 +10,9 @@ import numpy as np
 from app.anchoring.ingest import rubric_or_refuse
 from app.annotating.candidates import Candidates, candidates_of
 from app.annotating.choice import choose, why
-from app.annotating.progress import (
-    Disagreement,
-    Progress,
-    by_items,
-    disagreements,
-    progress,
-)
+from app.annotating.progress import Disagreement, Progress, by_items, disagreements, progress
 from app.annotating.source import source_of
-from app.domain.annotation import NewItem, Queue, Regrade
+from app.domain.annotation import NewItem, Queue, QueueItem, Regrade
 from app.domain.model_names import source_is_a_model
 from app.domain.problems import BadInput, Conflict, NotFound, Problem
 from app.domain.projects import Project
@@ -27,6 +21,7 @@ from app.reporting.quality_report import Quality
 from app.stats.label_choice import LEAST_UNIFORM
 from app.storage import anchors, annotation_queues, annotations
 from app.storage.database import Database
+from app.storage.item_texts import load_texts
 
 MOST_ITEMS = 5_000
 """Of one queue: more than a team grades before it wants another."""
@@ -134,6 +129,11 @@ class Queues:
         items = await annotation_queues.queue_items(self.db, queue)
         said = by_items(await annotations.annotations_of(self.db, queue))
         return disagreements(queue.rubric.rubric, items, said)
+
+    async def questions(self, items: Sequence[QueueItem]) -> Mapping[int, str]:
+        """What these items ask, by their ids."""
+        texts = await load_texts(self.db, [one.answer_ids[0] for one in items])
+        return {one.id: texts.items[one.item_id].prompt or "" for one in items}
 
     async def set_open(self, queue: Queue, open: bool) -> Queue:
         """Let people grade in it, or no longer."""

@@ -29,8 +29,11 @@ _FLAGS = [
 
 
 @pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
-    """Debian's Chromium, or the one that VENIRE_TEST_CHROMIUM names."""
+def browser(_migrated_sqlite: Path) -> Iterator[Browser]:
+    """Debian's Chromium, or the one that VENIRE_TEST_CHROMIUM names.
+
+    Its driver keeps an event loop running, so the database, which needs one of its own, is made before.
+    """
     program = os.environ.get("VENIRE_TEST_CHROMIUM") or shutil.which("chromium")
     if program is None:
         message = "no Chromium for the browser tests; install it or set VENIRE_TEST_CHROMIUM"

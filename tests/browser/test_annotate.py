@@ -1,17 +1,17 @@
-"""People grade in a real browser, by keyboard alone: and from an upload to a printed report, in one story."""
+"""People grade in a real browser: every page of it at every width, drafts, invitations."""
 
 import shutil
 import time
 from collections.abc import Callable, Iterator
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
 
 import axe_playwright_python
 import pytest
 from playwright.sync_api import Page
 
 from tests.browser.conftest import Watched
+from tests.browser.keyboard import enter, press, tab_to, type_into
 from tests.browser.test_every_page import LOOKS, screenshot, violations_at
 from tests.running_service import POINTWISE, RunningService, running_service
 
@@ -37,61 +37,6 @@ def service(_migrated_sqlite: Path, tmp_path: Path) -> Iterator[RunningService]:
                     }
                     assert client.post("/grade", json=body).status_code == 200
         yield running
-
-
-def test_from_an_upload_to_a_printed_report(
-    service: RunningService, open_page: Callable[..., Watched], tmp_path: Path
-) -> None:
-    watched = open_page()
-    page = watched.page
-
-    # Upload: two rows are wrong; mend them.
-    rows = [f"q{k},{SYSTEMS[0]},ann,expert,{1 + k % 5}" for k in range(18)]
-    bad, good = tmp_path / "bad.csv", tmp_path / "good.csv"
-    head = "item_id,system,annotator,annotator_type,score"
-    good.write_text("\n".join([head, *rows]))
-    bad.write_text("\n".join([head, *rows[:16], rows[16][:-1] + "9", rows[17].replace("expert", "gpt-4")]))
-    _upload(page, service, bad)
-    assert page.locator("[role=alert]").inner_text().startswith("Not ready.")
-    problems = page.locator("#problems").locator("xpath=..").inner_text()
-    assert "row 17" in problems
-    assert "row 18" in problems
-    _upload(page, service, good)
-    _press(page, "Store")
-
-    # See what is missing.
-    _until(service, "refused")
-    page.goto(f"{service.url}/ui/quality?rubric=support")
-    assert "20" in page.locator("main").inner_text()
-    assert "refused" in page.locator("main").inner_text()
-
-    # A queue for twenty items that two people grade.
-    page.goto(f"{service.url}/ui/annotate")
-    _type(page, "#name", "second look")
-    _type(page, "#anchor_set", "people")
-    _press(page, "Make the queue")
-    _type(page, "#grades", "20")
-    _type(page, "#doubles", "100")
-    _press(page, "Draw")
-    assert "20 items drawn from 42" in page.locator("[role=status]").inner_text()
-    queue = f"{service.url}/ui/annotate/second%20look"
-    _grade_all(page, queue, "kim", _by_digits)
-    _grade_all(open_page(script=False).page, queue, "lee", _by_arrows)
-    page.goto(queue)
-    assert "40 of 40" in page.locator("main").inner_text()
-    _press(page, "Make anchors of the grades")
-    assert "version 2 of people" in page.locator("[role=status]").inner_text()
-
-    # Calibrated by itself; read a judge's report and print it.
-    _until(service, "done")
-    with service.client() as client:
-        judge = client.get("/judges").json()["items"][0]["name"]
-    page.goto(f"{service.url}/ui/judges/{judge}?rubric=support")
-    assert "Severity" in page.locator("main").inner_text()
-    page.emulate_media(media="print")
-    assert page.pdf().startswith(b"%PDF")
-    assert watched.complaints == []
-    assert [url for url in watched.requests if not url.startswith((service.url, "data:"))] == []
 
 
 def test_the_pages_of_a_queue_are_accessible_at_every_width(
@@ -191,16 +136,16 @@ def test_an_invited_person_comes_by_a_link_grades_and_sees_nothing_else(
         admin = client.post("/keys", json={"name": "me", "scopes": ["admin"]}).json()["key"]
     boss = open_page(script=False).page
     boss.goto(f"{service.url}/ui/annotate/guests")
-    _type(boss, "#key", admin)
-    _enter(boss)
-    _type(boss, "#invited", "kim")
-    _press(boss, "Make the link")
+    type_into(boss, "#key", admin)
+    enter(boss)
+    type_into(boss, "#invited", "kim")
+    press(boss, "Make the link")
     link = boss.locator("#link").inner_text()
     assert link.startswith(f"{service.url}/ui/annotate/enter?key=")
 
     page = open_page(script=False).page
     page.goto(link)
-    _press(page, "Begin")
+    press(page, "Begin")
     assert page.url == f"{service.url}/ui/annotate/guests/grade"
     assert page.locator("nav[aria-label=Main] a").all_inner_texts() == ["Annotate"]
     _by_arrows(page, 4)
@@ -213,73 +158,16 @@ def test_an_invited_person_comes_by_a_link_grades_and_sees_nothing_else(
     assert page.url == f"{service.url}/ui/annotate/guests/grade"
 
     boss.get_by_role("button", name="Take back the invitation of kim").focus()
-    _enter(boss)
+    enter(boss)
     page.goto(f"{service.url}/ui/annotate/guests/grade")
     assert "/ui/sign-in" in page.url
 
 
-def _grade_all(page: Page, queue: str, who: str, grade: Callable[[Page, int], None]) -> None:
-    page.goto(queue)
-    _type(page, "#annotator", who)
-    _enter(page)
-    for k in range(20):
-        assert page.locator("#grade").count() == 1
-        assert not any(system in page.locator("main").inner_text() for system in SYSTEMS)
-        grade(page, 1 + k % 5)
-    assert "All done." in page.locator("[role=status]").inner_text()
-
-
-def _by_digits(page: Page, score: int) -> None:
-    page.keyboard.press(str(score))
-    assert page.locator(f"input[type=radio][value='{score}']").is_checked()
-    with page.expect_navigation():
-        page.keyboard.press("Control+Enter")
-
-
 def _by_arrows(page: Page, score: int) -> None:
     """Without any script: Tab to the scale, arrows to the value, Enter."""
-    for _ in range(40):
-        page.keyboard.press("Tab")
-        if page.evaluate("document.activeElement.type") == "radio":
-            break
+    tab_to(page, "input[type=radio]")
     page.keyboard.press("Space")
     for _ in range(score - 1):
         page.keyboard.press("ArrowRight")
     assert page.locator(f"input[type=radio][value='{score}']").is_checked()
-    _enter(page)
-
-
-def _upload(page: Page, service: RunningService, file: Path) -> None:
-    page.goto(f"{service.url}/ui/anchor-sets/upload?rubric=support")
-    page.locator("#file").set_input_files(file)  # the file dialog itself is the system's
-    _type(page, "#anchor_set", "people")
-    _enter(page)
-
-
-def _until(service: RunningService, status: str) -> None:
-    """Wait for the newest calibration to end like this."""
-    found: Any = None
-    with service.client() as client:
-        until = time.monotonic() + 90
-        while time.monotonic() < until:
-            found = client.get("/calibrations?rubric=support").json()["items"]
-            if found and found[0]["status"] == status:
-                return
-            time.sleep(0.2)
-    raise AssertionError(found)
-
-
-def _type(page: Page, selector: str, text: str) -> None:
-    page.locator(selector).focus()
-    page.keyboard.press("Control+a")
-    page.keyboard.type(text)
-
-
-def _press(page: Page, name: str) -> None:
-    page.get_by_role("button", name=name, exact=True).focus()
-    _enter(page)
-
-
-def _enter(page: Page) -> None:
-    with page.expect_navigation():
-        page.keyboard.press("Enter")
+    enter(page)

@@ -8,6 +8,7 @@ import pytest
 from playwright.sync_api import Page
 
 from tests.browser.conftest import Project, Watched
+from tests.browser.keyboard import enter, press, type_into
 from tests.running_service import RunningService, running_service
 from tests.web.pages.planted import POINTWISE
 
@@ -37,10 +38,10 @@ def test_a_file_is_chosen_its_mapping_mended_and_stored_by_keyboard(
 
     _pick(page, "score", "stars")  # names that nobody could guess
     _pick(page, "criterion", "kind")
-    _type(page, 'input[name="constant:annotator_type"]', "expert")
+    type_into(page, 'input[name="constant:annotator_type"]', "expert")
     page.get_by_label("lang", exact=True).focus()
     page.keyboard.press("Space")
-    _press(page, "Check again")
+    press(page, "Check again")
     problems = page.locator("#problems").locator("xpath=..")
     assert "row 3" in problems.inner_text()
     assert "9" in problems.inner_text()
@@ -59,17 +60,17 @@ def test_a_file_is_chosen_its_mapping_mended_and_stored_by_keyboard(
     _send_back(page, tmp_path, "\n".join([wrong[0], wrong[1].replace(",9,helpfulness", ",5,helpfulness")]))
     assert page.locator("[role=status]").inner_text().startswith("Ready.")
     assert "1 row stands corrected." in page.locator("main").inner_text()
-    _press(page, "Take the corrections back")
+    press(page, "Take the corrections back")
     assert page.locator("[role=alert]").inner_text().startswith("Not ready.")
 
     # Or the whole file is mended and chosen again.
     _choose(page, project, good, "by-keyboard")
     _pick(page, "score", "stars")
     _pick(page, "criterion", "kind")
-    _type(page, 'input[name="constant:annotator_type"]', "expert")
-    _press(page, "Check again")
+    type_into(page, 'input[name="constant:annotator_type"]', "expert")
+    press(page, "Check again")
     assert page.locator("[role=status]").inner_text().startswith("Ready.")
-    _press(page, "Store")
+    press(page, "Store")
     assert page.url.startswith(f"{project.url}/ui/anchor-sets/by-keyboard")
     assert "Stored." in page.locator("main").inner_text()
     with project.service.client() as client:
@@ -82,10 +83,10 @@ def test_a_file_is_chosen_its_mapping_mended_and_stored_by_keyboard(
     assert page.locator("[role=status]").inner_text().startswith("Ready.")
     assert _selected(page, "score") == "stars"
     assert "Remembered." in page.locator("main").inner_text()
-    _press(page, "guess anew from the names")
+    press(page, "guess anew from the names")
     assert _selected(page, "score") == ""
     assert "Remembered." not in page.locator("main").inner_text()
-    _press(page, "Discard")
+    press(page, "Discard")
 
 
 def test_a_discarded_upload_leaves_nothing_behind(
@@ -96,7 +97,7 @@ def test_a_discarded_upload_leaves_nothing_behind(
     file.write_text("\n".join(_ROWS))
     _choose(page, project, file, "never-stored")
     waiting = page.url
-    _press(page, "Discard")
+    press(page, "Discard")
     assert page.url == f"{project.url}/ui/anchor-sets"
     assert "never-stored" not in page.locator("main").inner_text()
     page.goto(waiting)
@@ -125,11 +126,11 @@ def test_signing_in_opens_the_page_that_was_asked_for_and_signing_out_closes_it(
     page = open_page(script=False).page
     page.goto(f"{locked.url}/ui/rubrics/support?version=1")
     assert "/ui/sign-in" in page.url
-    _type(page, "#key", "vk000000000000.wrong")
-    _enter(page)
+    type_into(page, "#key", "vk000000000000.wrong")
+    enter(page)
     assert "not valid" in page.locator("[role=alert]").inner_text()
-    _type(page, "#key", locked.app.state.token)
-    _enter(page)
+    type_into(page, "#key", locked.app.state.token)
+    enter(page)
     assert page.url == f"{locked.url}/ui/rubrics/support?version=1"
 
     (cookie,) = page.context.cookies()
@@ -137,7 +138,7 @@ def test_signing_in_opens_the_page_that_was_asked_for_and_signing_out_closes_it(
     assert cookie["sameSite"] == "Strict"
     assert locked.app.state.token.partition(".")[2] not in cookie["value"]
 
-    _press(page, "Sign out")
+    press(page, "Sign out")
     page.goto(f"{locked.url}/ui")
     assert "/ui/sign-in" in page.url
 
@@ -147,8 +148,8 @@ def test_a_key_for_reading_sees_no_way_to_upload(
 ) -> None:
     page = open_page().page
     page.goto(f"{locked.url}/ui/anchor-sets")
-    _type(page, "#key", locked.app.state.reader)
-    _enter(page)
+    type_into(page, "#key", locked.app.state.reader)
+    enter(page)
     assert page.get_by_role("link", name="Upload human grades").count() == 0
     refused = page.goto(f"{locked.url}/ui/anchor-sets/upload")
     assert refused is not None
@@ -159,8 +160,8 @@ def test_a_key_for_reading_sees_no_way_to_upload(
 def _choose(page: Page, project: Project, file: Path, anchor_set: str) -> None:
     page.goto(f"{project.url}/ui/anchor-sets/upload?rubric=support")
     page.locator("#file").set_input_files(file)  # the file dialog itself is the system's
-    _type(page, "#anchor_set", anchor_set)
-    _enter(page)
+    type_into(page, "#anchor_set", anchor_set)
+    enter(page)
 
 
 def _send_back(page: Page, folder: Path, content: str) -> None:
@@ -168,7 +169,7 @@ def _send_back(page: Page, folder: Path, content: str) -> None:
     file.write_text(content)
     page.locator("#corrections").set_input_files(file)
     page.get_by_role("button", name="Put the mended rows in").focus()
-    _enter(page)
+    enter(page)
 
 
 def _pick(page: Page, ours: str, theirs: str) -> None:
@@ -180,20 +181,3 @@ def _pick(page: Page, ours: str, theirs: str) -> None:
 
 def _selected(page: Page, ours: str) -> str:
     return page.locator(f'select[name="column:{ours}"]').input_value()
-
-
-def _type(page: Page, selector: str, text: str) -> None:
-    page.locator(selector).focus()
-    page.keyboard.press("Control+a")
-    page.keyboard.type(text)
-
-
-def _press(page: Page, name: str) -> None:
-    page.get_by_role("button", name=name, exact=True).focus()
-    _enter(page)
-
-
-def _enter(page: Page) -> None:
-    """Press Enter and wait for the page that it leads to."""
-    with page.expect_navigation():
-        page.keyboard.press("Enter")

@@ -13,6 +13,7 @@ from app.domain.anchors import SIMULATED_PEOPLE, AnchorSetVersion
 from app.domain.projects import Scope
 from app.web.callers import needs
 from app.web.pages.addresses import url
+from app.web.pages.chosen import pair
 from app.web.pages.page import Link, may, show
 from app.web.pages.words import NONE, count, counted, moment, number, percent, sentence
 from app.web.services import Served
@@ -96,6 +97,8 @@ class SetPage:
     upload_href: str
     retire_href: str
     rotation_href: str
+    audit_href: str
+    plan_href: str
     exports: tuple[Link, ...]
     calibrations_href: str
 
@@ -194,6 +197,8 @@ def _page(name: str, found: AnchorSet, stored: str | None, may_upload: bool) -> 
         upload_href=url("anchor-sets", "upload", rubric=newest.rubric, anchor_set=name),
         retire_href=url("anchor-sets", "-", "retire", set=name),
         rotation_href=url("anchor-sets", "-", "rotation", set=name),
+        audit_href=url("audits", anchor_set=name),
+        plan_href=url("annotate", "-", "plan", of=pair(newest.rubric, next(iter(makeup.criteria), ""))),
         exports=tuple(
             Link(kind.upper(), url("anchor-sets", "-", "export", set=name, format=kind))
             for kind in ("csv", "jsonl")

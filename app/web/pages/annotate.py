@@ -1,57 +1,27 @@
-"""Queues as whoever runs them sees them: the list, and one with its people, draws and disagreements."""
+"""One queue as whoever runs it sees it: its people, draws, invitations and disagreements."""
 
 from dataclasses import dataclass
+from textwrap import shorten
 from typing import Annotated
 
-from fastapi import APIRouter, Form
+from fastapi import APIRouter, Form, Query
 from markupsafe import Markup
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from app.access.keys import Caller
-from app.annotating.progress import Progress
-from app.domain.annotation import Queue
+from app.annotating.queues import MOST_ITEMS
 from app.domain.ids import show_id
-from app.domain.problems import BadInput, Problem
 from app.domain.projects import Scope
-from app.web.api.annotation import QueueIn
 from app.web.callers import needs
 from app.web.pages.addresses import url
+from app.web.pages.annotate_queues import USUAL, Planned, Runner
 from app.web.pages.charts import share_bar
-from app.web.pages.page import HEADERS, may, show
-from app.web.pages.words import NONE, count, duration, moment
+from app.web.pages.page import HEADERS, Link, may, show
+from app.web.pages.words import count, moment, time_spent
 from app.web.services import Served
 
 router = APIRouter(include_in_schema=False)
-
-Anyone = Annotated[Caller, needs(Scope.READ, Scope.ANCHORS, Scope.ANNOTATE)]
-Runner = Annotated[Caller, needs(Scope.ANCHORS)]
-_MOST_RUBRICS = 200
-
-
-@dataclass(frozen=True, slots=True)
-class QueueLine:
-    """A queue in the list."""
-
-    name: str
-    href: str
-    rubric: str
-    anchor_set: str
-    state: str
-    items: str
-    done: str
-    bar: Markup
-    disagreements: str
-
-
-@dataclass(frozen=True, slots=True)
-class QueuesPage:
-    """The list, and what a new queue could be about."""
-
-    title: str
-    lines: tuple[QueueLine, ...]
-    rubrics: tuple[str, ...]
-    may_run: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,9 +48,10 @@ class InvitationLine:
 
 @dataclass(frozen=True, slots=True)
 class ApartLine:
-    """An item on which people are apart."""
+    """An item on which people are apart; ``about`` is how its question begins."""
 
     id: str
+    about: str
     criteria: str
     graders: str
     settled: bool
@@ -88,8 +59,10 @@ class ApartLine:
 
 @dataclass(frozen=True, slots=True)
 class QueuePage:
-    """One queue. ``said`` tells what was just done; ``link`` is a new invitation's, shown this once; ``cold``
-    marks anchors that are graded once more."""
+    """One queue. ``said`` tells what was just done, ``then`` where that leads; ``link`` is a new
+    invitation's, shown this once. ``grades`` is how many items to draw, ``settler``
+    who settled the last disagreement; ``cold`` marks anchors that are graded once more.
+    """
 
     title: str
     name: str
@@ -98,59 +71,21 @@ class QueuePage:
     facts: tuple[tuple[str, str], ...]
     bar: Markup
     empty: bool
+    graded: bool
     people: tuple[PersonLine, ...]
     invitations: tuple[InvitationLine, ...]
     apart: tuple[ApartLine, ...]
+    settler: str
     criteria: tuple[str, ...]
     anchor_set: str
+    grades: str
     set_href: str
     may_run: bool
     keyless: bool
     said: str | None
+    then: tuple[Link, ...]
     link: str | None
     cold: bool
-
-
-@router.get("/ui/annotate")
-async def show_queues(request: Request, caller: Anyone, services: Served) -> Response:
-    """The project's queues; whoever was invited goes to their own."""
-    invitation = await services.people.invitation_of(caller)
-    if invitation is not None:
-        return RedirectResponse(url("annotate", invitation.queue, "grade"), 303, HEADERS)
-    found = await services.queues.list(caller.project)
-    lines = [_line(one, await services.queues.progress(one)) for one in found]
-    rubrics = (await services.rubrics.list(caller.project, _MOST_RUBRICS, None)).items
-    page = QueuesPage(
-        "Annotation", tuple(lines), tuple(one.rubric.name for one in rubrics), may(request, Scope.ANCHORS)
-    )
-    return show(request, "annotate.html", page)
-
-
-@router.post("/ui/annotate")
-async def make_queue(
-    caller: Runner,
-    services: Served,
-    name: Annotated[str, Form()],
-    rubric: Annotated[str, Form()],
-    anchor_set: Annotated[str, Form()],
-    guidance: Annotated[str, Form()] = "",
-) -> Response:
-    """A new queue."""
-    try:
-        asked = QueueIn(name=name.strip(), rubric=rubric, anchor_set=anchor_set.strip(), guidance=guidance)
-    except ValueError:
-        wording = "letters, digits, spaces, dots, hyphens and underscores; the set needs a name too"
-        raise BadInput(
-            "the queue cannot be called this", [Problem(wording, path="name", value=name)]
-        ) from None
-    queue = await services.queues.create(
-        caller.project,
-        name=asked.name,
-        rubric=asked.rubric,
-        anchor_set=asked.anchor_set,
-        guidance=asked.guidance,
-    )
-    return RedirectResponse(url("annotate", queue.name), 303, HEADERS)
 
 
 @router.get("/ui/annotate/{name}")
@@ -159,9 +94,11 @@ async def show_queue(
     name: str,
     caller: Annotated[Caller, needs(Scope.READ, Scope.ANCHORS)],
     services: Served,
+    grades: Planned = USUAL,
+    settler: Annotated[str, Query(max_length=200)] = "",
 ) -> Response:
     """How far it is."""
-    return await _show(request, services, caller, name)
+    return await _show(request, services, caller, name, grades=grades, settler=settler)
 
 
 @router.post("/ui/annotate/{name}/draw")
@@ -170,7 +107,7 @@ async def draw(
     name: str,
     caller: Runner,
     services: Served,
-    grades: Annotated[int, Form(ge=1, le=5_000)],
+    grades: Annotated[int, Form(ge=1, le=MOST_ITEMS)],
     criterion: Annotated[str | None, Form()] = None,
     doubles: Annotated[int, Form(ge=0, le=100)] = 20,
 ) -> Response:
@@ -228,9 +165,13 @@ async def publish(request: Request, name: str, caller: Runner, services: Served)
     done = await services.publishing.publish(caller.project, queue)
     version = f"version {done.version.version} of {done.version.anchor_set}"
     said = f"{done.grades:,} grades are in {version}; a calibration follows by itself."
-    return await _show(
-        request, services, caller, name, said=said if done.changed else f"Nothing new: all is in {version}."
+    then = (
+        Link("See the calibrations", url("calibrations", rubric=queue.rubric.rubric.name)),
+        Link("Audit the set", url("audits", anchor_set=queue.anchor_set)),
     )
+    if not done.changed:
+        said = f"Nothing new: all is in {version}."
+    return await _show(request, services, caller, name, said=said, then=then)
 
 
 async def _show(
@@ -240,12 +181,16 @@ async def _show(
     name: str,
     *,
     said: str | None = None,
+    then: tuple[Link, ...] = (),
     link: str | None = None,
+    grades: int = USUAL,
+    settler: str = "",
 ) -> Response:
     queue = await services.queues.get(caller.project, name)
     stands = await services.queues.progress(queue)
     runs = may(request, Scope.ANCHORS)
     apart = await services.queues.disagreements(queue) if runs and queue.regrade is None else ()
+    asked = await services.queues.questions([one.item for one in apart])
     invited = await services.people.invited(queue) if runs else ()
     rubric = queue.rubric.rubric
     page = QueuePage(
@@ -260,17 +205,18 @@ async def _show(
             ("Grades", f"{count(stands.done)} of {count(stands.wanted)}"),
             ("Skipped", count(stands.skipped)),
             ("Disagreements", f"{count(stands.disagreements)} open, {count(stands.adjudicated)} settled"),
-            ("Time per item", _seconds(stands.seconds)),
+            ("Time per item", time_spent(stands.seconds)),
         ),
         bar=share_bar(stands.done / stands.wanted if stands.wanted else 0.0),
         empty=not stands.items,
+        graded=stands.done > 0,
         people=tuple(
             PersonLine(
                 one.annotator.name,
                 one.annotator.type,
                 count(one.done),
                 count(one.skipped),
-                _seconds(one.seconds),
+                time_spent(one.seconds),
             )
             for one in stands.people
         ),
@@ -279,7 +225,7 @@ async def _show(
                 id=show_id("k", one.key_id),
                 name=one.annotator.name,
                 type=one.annotator.type,
-                until=moment(one.expires_at),
+                until=f"until {moment(one.expires_at)}" if one.expires_at else "without an end",
                 live=one.revoked_at is None,
             )
             for one in invited
@@ -287,18 +233,22 @@ async def _show(
         apart=tuple(
             ApartLine(
                 show_id("i", one.item.id),
+                shorten(asked[one.item.id], 80, placeholder="…") or show_id("i", one.item.id),
                 ", ".join(one.criteria),
                 count(len(one.grades)),
                 one.settled is not None,
             )
             for one in apart
         ),
+        settler=settler,
         criteria=tuple(one.name for one in rubric.criteria),
         anchor_set=queue.anchor_set,
+        grades=str(grades),
         set_href=url("anchor-sets", queue.anchor_set),
         may_run=runs,
         keyless=not await services.keys.has_keys(),
         said=said,
+        then=then,
         link=link,
         cold=queue.regrade is not None,
     )
@@ -309,21 +259,3 @@ def _goes_to(queue: Queue) -> tuple[str, str]:
     if queue.regrade is None:
         return "Becomes anchors of", queue.anchor_set
     return "Held against", f"{queue.anchor_set}, version {queue.regrade.version}"
-
-
-def _line(queue: Queue, stands: Progress) -> QueueLine:
-    return QueueLine(
-        name=queue.name,
-        href=url("annotate", queue.name),
-        rubric=queue.rubric.rubric.name,
-        anchor_set=queue.anchor_set,
-        state="open" if queue.open else "closed",
-        items=count(stands.items),
-        done=f"{count(stands.done)} of {count(stands.wanted)}",
-        bar=share_bar(stands.done / stands.wanted if stands.wanted else 0.0),
-        disagreements=count(stands.disagreements),
-    )
-
-
-def _seconds(value: float | None) -> str:
-    return NONE if value is None else duration(1000 * value)

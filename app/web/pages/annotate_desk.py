@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from textwrap import shorten
 from typing import Annotated
 
 from fastapi import APIRouter, Form, Query
@@ -11,60 +12,29 @@ from starlette.responses import RedirectResponse, Response
 
 from app.access.keys import Caller
 from app.annotating.desk import BlindItem, Mine
-from app.domain.annotation import SKIP_REASONS, Annotator, Queue
+from app.domain.annotation import SKIP_REASONS, Annotator, Queue, State
 from app.domain.ids import read_id, show_id
 from app.domain.problems import BadInput
 from app.domain.projects import Scope
-from app.domain.rubrics import Criterion, RubricKind
-from app.web.callers import COOKIE, needs
+from app.web.callers import needs
 from app.web.pages.addresses import url
 from app.web.pages.charts import share_bar
 from app.web.pages.chosen import Option
+from app.web.pages.desk_form import LETTERS, Judgement, in_words, judgements, read_scores, said_wrong
 from app.web.pages.page import HEADERS, show
-from app.web.pages.sign_in import LASTS
-from app.web.pages.words import count, duration, sentence
+from app.web.pages.words import count, time_spent
 from app.web.services import Served, Services
 
 router = APIRouter(include_in_schema=False)
 
 Grader = Annotated[Caller, needs(Scope.ANNOTATE, Scope.ANCHORS)]
 As = Annotated[str | None, Query(max_length=200)]
-_LETTERS = "ABCDEFGHIJ"
-
-
-@dataclass(frozen=True, slots=True)
-class Enter:
-    """What an invitation opens."""
-
-    title: str
-    key: str
-
-
-@dataclass(frozen=True, slots=True)
-class Choice:
-    """One value that can be chosen; ``key`` is the digit that picks it, empty beyond nine."""
-
-    value: str
-    label: str
-    key: str
-    checked: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Judgement:
-    """One criterion of one answer or pair: ``choices`` on a stepped scale, else a number from low to high."""
-
-    name: str
-    legend: str
-    choices: tuple[Choice, ...]
-    value: str
-    low: str
-    high: str
+_STATES = {State.OPEN: "begun", State.DONE: "graded", State.SKIPPED: "skipped"}
 
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """An answer under the letter it is shown by."""
+    """An answer under the letter it is shown by, empty for one that stands alone."""
 
     letter: str
     text: str
@@ -98,7 +68,6 @@ class DeskPage:
     answers: tuple[Shown, ...]
     instructions: str
     guidance: str
-    criteria: tuple[tuple[str, str], ...]
     judgements: tuple[Judgement, ...]
     note: str
     skip_reasons: tuple[Option, ...]
@@ -110,9 +79,10 @@ class DeskPage:
 
 @dataclass(frozen=True, slots=True)
 class MineLine:
-    """An item this person had."""
+    """An item this person had; ``about`` is how its question begins."""
 
     href: str
+    about: str
     state: str
     said: str
     note: str
@@ -127,33 +97,6 @@ class MinePage:
     who: str
     lines: tuple[MineLine, ...]
     desk_href: str
-
-
-@router.get("/ui/annotate/enter")
-async def enter(request: Request, key: Annotated[str, Query(max_length=500)] = "") -> Response:
-    """What the link of an invitation leads to: a button, so that nothing happens by looking at a link."""
-    return show(request, "annotate_enter.html", Enter("You are invited to grade", key), signed_out=True)
-
-
-@router.post("/ui/annotate/enter")
-async def open_desk(
-    request: Request, services: Served, key: Annotated[str, Form(max_length=500)] = ""
-) -> Response:
-    """Take the key, open a session that can do nothing but grade in its queue."""
-    session = await services.keys.open_session(key.strip(), LASTS)
-    invitation = await services.people.invitation_of(await services.keys.caller(key.strip()))
-    to = url("annotate") if invitation is None else url("annotate", invitation.queue, "grade")
-    response = RedirectResponse(to, 303, HEADERS)
-    response.set_cookie(
-        COOKIE,
-        session,
-        max_age=int(LASTS.total_seconds()),
-        path="/ui",
-        secure=request.url.scheme == "https" or services.public_url.startswith("https:"),
-        httponly=True,
-        samesite="strict",
-    )
-    return response
 
 
 @router.get("/ui/annotate/{name}/grade")
@@ -210,11 +153,11 @@ async def save_grade(
     action, item_id = form.get("action", "submit"), read_id("i", item)
     autosave = "x-autosave" in request.headers
     try:
-        await services.desk.save(
+        saved = await services.desk.save(
             queue,
             who,
             item_id,
-            scores=_read_scores(queue, form),
+            scores=read_scores(queue, form, all=action == "submit"),
             note=form.get("note", ""),
             draft=action == "draft",
             skip_reason=(form.get("skip_reason") or "none chosen") if action == "skip" else None,
@@ -223,10 +166,12 @@ async def save_grade(
         if autosave:
             raise
         found = await services.desk.again(queue, who, item_id)
-        wrong = tuple(sentence(f"{one.path}: {one.problem}") for one in bad.problems)
+        wrong = said_wrong(found, bad.problems)
         return await _desk(request, services, caller, queue, who, found, wrong=wrong, form=form, status=422)
     if autosave:
         return Response(status_code=204, headers=HEADERS)
+    if saved.adjudicates:
+        return RedirectResponse(url("annotate", queue.name, settler=who.name) + "#apart", 303, HEADERS)
     # A draft stays before its person, so it would come again at once: what they had is the place to go on.
     to = "mine" if action == "draft" else "grade"
     return RedirectResponse(_address(caller, queue, who, to), 303, HEADERS)
@@ -246,14 +191,12 @@ async def show_mine(
     queue = await services.queues.get(caller.project, name)
     lines = tuple(
         MineLine(
-            href=_address(caller, queue, who, "grade", item=show_id("i", one.queue_item_id)),
-            state=SKIP_REASONS.get(one.skip_reason or "", one.state.value),
-            said="; ".join(
-                f"{name}: {', '.join('–' if v is None else plain(v) for v in values)}"
-                for name, values in one.scores.items()
-            ),
-            note=one.note,
-            seconds=duration(1000 * one.seconds),
+            href=_address(caller, queue, who, "grade", item=show_id("i", one.id)),
+            about=shorten(one.prompt, 80, placeholder="…") or "No question",
+            state=SKIP_REASONS.get(one.said.skip_reason or "", _STATES[one.said.state]),
+            said="; ".join(f"{name}: {in_words(queue, name, values)}" for name, values in one.scores.items()),
+            note=one.said.note,
+            seconds=time_spent(one.said.seconds),
         )
         for one in await services.desk.history(queue, who)
     )
@@ -303,7 +246,7 @@ def _page(
         done=count(mine.done),
         left=count(mine.left),
         bar=share_bar((mine.done + mine.skipped) / total if total else 0.0),
-        spent=duration(1000 * mine.seconds),
+        spent=time_spent(mine.seconds),
         item=None if found is None else show_id("i", found.id),
         action=_address(caller, queue, who, "grade"),
         prompt="" if found is None else found.prompt,
@@ -311,106 +254,31 @@ def _page(
         reference=None if found is None else found.reference,
         answers=()
         if found is None
-        else tuple(Shown(_LETTERS[k], text) for k, text in enumerate(found.answers)),
+        else tuple(
+            Shown(LETTERS[k] if len(found.answers) > 1 else "", text) for k, text in enumerate(found.answers)
+        ),
         instructions=rubric.instructions,
         guidance=queue.guidance,
-        criteria=tuple((one.name, one.description) for one in rubric.criteria),
-        judgements=() if found is None else tuple(_judgements(found, said)),
+        judgements=() if found is None else judgements(found, said),
         note=said.get("note", "" if found is None else found.said.note),
         skip_reasons=tuple(
             Option(key, words, key == said.get("skip_reason")) for key, words in SKIP_REASONS.items()
         ),
         earlier=() if found is None else tuple(_earlier(found)),
-        back_href=url("annotate") if caller.scopes == {Scope.ANNOTATE} else url("annotate", queue.name),
+        back_href=_address(caller, queue, who, "mine")
+        if caller.scopes == {Scope.ANNOTATE}
+        else url("annotate", queue.name),
         mine_href=_address(caller, queue, who, "mine"),
         wrong=wrong,
     )
 
 
-def _judgements(found: BlindItem, form: Mapping[str, str]) -> list[Judgement]:
-    rubric, made = found.queue.rubric.rubric, []
-    pair, several = rubric.kind is RubricKind.PAIRWISE, len(rubric.criteria) > 1
-    for c, criterion in enumerate(rubric.criteria):
-        saved = found.scores.get(criterion.name, ())
-        for k in range(1 if pair else len(found.answers)):
-            field = f"score:{c}:{k}"
-            value = form.get(field, _shown_value(saved[k] if k < len(saved) else None))
-            if pair:
-                legend = f"Which is better on {criterion.name}?" if several else "Which is better?"
-            else:
-                legend = criterion.name + (f", answer {_LETTERS[k]}" if len(found.answers) > 1 else "")
-            scale = criterion.scale
-            made.append(
-                Judgement(
-                    name=field,
-                    legend=legend,
-                    choices=tuple(_choices(criterion, pair, value)),
-                    value=value,
-                    low=plain(scale.low),
-                    high=plain(scale.high),
-                )
-            )
-    return made
-
-
-def _choices(criterion: Criterion, pair: bool, value: str) -> list[Choice]:
-    """Up to eleven values are buttons; more are typed."""
-    if pair:
-        named = [("1", "A is better"), ("0", "A tie"), ("-1", "B is better")]
-        return [Choice(v, label, str(k), v == value) for k, (v, label) in enumerate(named, 1)]
-    values, labels = criterion.scale.values(), criterion.scale.labels
-    if not 0 < len(values) <= 11:
-        return []
-    shown = [plain(one) for one in values]
-    digits = len(shown) <= 10 and all(one.isdigit() and len(one) == 1 for one in shown)
-    return [
-        Choice(
-            one, labels[k] if labels else one, one if digits else str(k + 1) if k < 9 else "", one == value
-        )
-        for k, one in enumerate(shown)
-    ]
-
-
 def _earlier(found: BlindItem) -> list[EarlierView]:
-    def words(values: tuple[float | None, ...]) -> str:
-        if found.queue.kind is RubricKind.PAIRWISE:
-            return {1.0: "A is better", -1.0: "B is better"}.get(values[0] or 0.0, "A tie")
-        return ", ".join(_shown_value(one) or "–" for one in values)
-
     return [
         EarlierView(
-            f"Grader {k}", tuple((name, words(values)) for name, values in one.scores.items()), one.note
+            f"Grader {k}",
+            tuple((name, in_words(found.queue, name, values)) for name, values in one.scores.items()),
+            one.note,
         )
         for k, one in enumerate(found.earlier, 1)
     ]
-
-
-def _shown_value(value: float | None) -> str:
-    return "" if value is None else plain(value)
-
-
-def _read_scores(queue: Queue, form: Mapping[str, str]) -> dict[str, tuple[float | None, ...]]:
-    """Values of the form by criterion, in the order shown; a criterion without any value is left out."""
-    found: dict[str, tuple[float | None, ...]] = {}
-    answers = int(form.get("answers", "1")) if form.get("answers", "1").isdigit() else 1
-    places = 1 if queue.kind is RubricKind.PAIRWISE else min(answers, len(_LETTERS))
-    for c, criterion in enumerate(queue.rubric.rubric.criteria):
-        values = tuple(_number(form.get(f"score:{c}:{k}", "")) for k in range(places))
-        if any(value is not None for value in values):
-            found[criterion.name] = values
-    return found
-
-
-def plain(value: float) -> str:
-    """As short as it goes: ``4``, ``2.5``."""
-    return f"{value:g}"
-
-
-def _number(text: str) -> float | None:
-    """What was typed; what is no number is off every scale."""
-    if not text.strip():
-        return None
-    try:
-        return float(text)
-    except ValueError:
-        return float("nan")

@@ -9,9 +9,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from app.access.keys import Caller
-from app.annotating.plan import label_plan
+from app.annotating.plan import LabelPlan, label_plan
+from app.annotating.queues import MOST_ITEMS
 from app.domain.projects import Scope
 from app.web.callers import needs
+from app.web.pages.addresses import url
 from app.web.pages.chosen import Option, choose
 from app.web.pages.page import show
 from app.web.pages.words import NONE, count, level_name, money, number, percent
@@ -20,11 +22,12 @@ from app.web.services import Served
 router = APIRouter(include_in_schema=False)
 
 Reader = Annotated[Caller, needs(Scope.READ)]
+_FIRST, _NEXT = 60, 50
 
 
 @dataclass(frozen=True, slots=True)
 class PlanPage:
-    """``answer`` is the plan in a sentence, None without a rubric."""
+    """``answer`` is the plan in a sentence, None without a rubric; ``draw_href`` begins a queue for it."""
 
     title: str
     criteria: tuple[Option, ...]
@@ -35,6 +38,7 @@ class PlanPage:
     level: str
     steps: tuple[tuple[str, ...], ...]
     systems: tuple[tuple[str, ...], ...]
+    draw_href: str
 
 
 @router.get("/ui/annotate/-/plan")
@@ -51,7 +55,7 @@ async def show_plan(
     chosen = await choose(services, caller, rubric or None, criterion or None)
     aim, cost = _positive(target), _positive(price)
     if chosen.version is None or chosen.criterion is None:
-        empty = PlanPage("Label planner", (), "", "", None, False, "", (), ())
+        empty = PlanPage("Label planner", (), "", "", None, False, "", (), (), "")
         return show(request, "annotate_plan.html", empty)
     plan = await label_plan(
         services.quality,
@@ -97,8 +101,17 @@ async def show_plan(
             )
             for one in plan.systems
         ),
+        draw_href=url("annotate", rubric=chosen.version.rubric.name, grades=str(_worth_drawing(plan)))
+        + "#new",
     )
     return show(request, "annotate_plan.html", page)
+
+
+def _worth_drawing(plan: LabelPlan) -> int:
+    """How many items a queue would begin with: what is needed, or fifty to learn more from."""
+    if plan.assumed:
+        return _FIRST
+    return min(plan.needed or _NEXT, MOST_ITEMS)
 
 
 def _positive(text: str | None) -> float | None:

@@ -223,7 +223,8 @@ def share_bar(share: float) -> Markup:
     inside = (
         f'<rect class="whole" width="100" height="8"/><rect class="{kind}" width="{length:.1f}" height="8"/>'
     )
-    return Markup(f'<svg class="bar" viewBox="0 0 100 8" aria-hidden="true" focusable="false">{inside}</svg>')
+    about = 'viewBox="0 0 100 8" preserveAspectRatio="none" aria-hidden="true" focusable="false"'
+    return Markup(f'<svg class="bar" {about}>{inside}</svg>')
 
 
 def _tick(axis: Axis, tick: float, start: float, end: float, text: float) -> str:

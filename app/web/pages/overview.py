@@ -14,6 +14,7 @@ from app.domain.projects import Scope
 from app.reporting.overview import CriterionStanding, Overview, State, Step, overview
 from app.web.callers import needs
 from app.web.pages.addresses import url
+from app.web.pages.chosen import pair
 from app.web.pages.page import Link, show
 from app.web.pages.words import Mark, ago, count, counted, sentence
 from app.web.services import Served
@@ -189,7 +190,10 @@ def _upload_anchors(one: CriterionStanding, base: str) -> NextStep:
         f"{counted(one.verdicts, 'verdict')} of {counted(one.judges, 'judge')} on "
         f"{one.criterion}, and nobody knows yet what people would have said. Have people grade "
         "a random sample, 60 answers or more, and upload it.",
-        (Link("Upload a file", url("anchor-sets", "upload", rubric=one.rubric)),),
+        (
+            Link("Upload a file", url("anchor-sets", "upload", rubric=one.rubric)),
+            Link("Have people grade here", url("annotate", rubric=one.rubric)),
+        ),
         f"curl -s {base}/anchors -F rubric={_shell(one.rubric)} -F anchor_set=first -F file=@anchors.csv",
     )
 
@@ -221,6 +225,7 @@ def _mend(one: CriterionStanding, base: str) -> NextStep:
         "prompts or more systems.",
         (
             Link("What is missing", url("calibrations", one.run_id) if one.run_id else "/ui/calibrations"),
+            Link("Plan more human grades", url("annotate", "-", "plan", of=pair(one.rubric, one.criterion))),
             Link("Upload more anchors", url("anchor-sets", "upload", rubric=one.rubric)),
         ),
         None,

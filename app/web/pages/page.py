@@ -114,24 +114,26 @@ def may(request: Request, scope: Scope) -> bool:
 
 
 def _frame(request: Request, caller: Caller | None, script: str | None) -> Frame:
-    path = request.url.path.replace("/ui/answers/", "/ui/grades/", 1)  # no menu entry of their own
+    path = request.url.path.replace("/ui/answers/", "/ui/grades/", 1)  # no menu entries of their own
+    path = path.replace("/ui/report", "/ui/quality", 1)
     here = max(
         (href for _, href in SECTIONS if path == href or path.startswith(f"{href}/")), default="", key=len
     )
+    guest = caller is not None and caller.scopes == {Scope.ANNOTATE}  # grades, and sees nothing of judges
     return Frame(
         project="" if caller is None else caller.project.name,
         version=_version(),
-        simulated=request.app.state.services.roster.simulated,
+        simulated=request.app.state.services.roster.simulated and not guest,
         navigation=()
         if caller is None
         else tuple(
             Link(label, href, current=href == here)
             for label, href in SECTIONS
-            if caller.scopes != {Scope.ANNOTATE} or href == "/ui/annotate"
+            if not guest or href == "/ui/annotate"
         ),
         signed_in=None if caller is None or caller.key is None else caller.key.name,
         style=f"/ui/static/venire.css?v={_style_hash()}",
-        script=None if script is None else f"/ui/static/{script}",
+        script=None if script is None else f"/ui/static/{script}?v={_integrity(script)[7:19]}",
         integrity=None if script is None else _integrity(script),
     )
 

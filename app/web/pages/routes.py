@@ -12,7 +12,9 @@ from app.web.pages import (
     anchor_upload,
     annotate,
     annotate_desk,
+    annotate_enter,
     annotate_plan,
+    annotate_queues,
     answers,
     audits,
     batches,
@@ -45,8 +47,10 @@ ROUTERS: tuple[APIRouter, ...] = (
     anchor_changes.router,  # no set is called by a hyphen
     anchor_rotation.router,
     anchor_sets.router,
+    annotate_enter.router,
     annotate_desk.router,  # before the queues, whose names are in its addresses
     annotate_plan.router,  # no queue's name begins with a hyphen
+    annotate_queues.router,
     annotate.router,
     regrades.router,  # before the audits, whose ids are in their addresses
     audits.router,

@@ -12,7 +12,7 @@ from app.domain.problems import NotAuthenticated
 from app.web.callers import COOKIE
 from app.web.pages.addresses import inside
 from app.web.pages.page import HEADERS, show
-from app.web.services import Served
+from app.web.services import Served, Services
 
 router = APIRouter(include_in_schema=False)
 
@@ -47,12 +47,25 @@ async def open_session(
 ) -> Response:
     """Take a key, give a session."""
     try:
-        session = await services.keys.open_session(key.strip(), LASTS)
+        return await opened(request, services, key, inside(next))
     except NotAuthenticated:
         words = "This key is not valid: it was mistyped, or it has been revoked."
         context = SignIn("Sign in", inside(next), words)
         return show(request, "sign_in.html", context, status=401, signed_out=True)
-    response = RedirectResponse(inside(next), 303, HEADERS)
+
+
+@router.post("/ui/sign-out")
+async def sign_out() -> Response:
+    """Forget the session in this browser."""
+    response = RedirectResponse("/ui/sign-in", 303, HEADERS)
+    response.delete_cookie(COOKIE, path="/ui")
+    return response
+
+
+async def opened(request: Request, services: Services, key: str, to: str) -> Response:
+    """To a page, with a session that can do what the key can; NotAuthenticated if the key is not valid."""
+    session = await services.keys.open_session(key.strip(), LASTS)
+    response = RedirectResponse(to, 303, HEADERS)
     response.set_cookie(
         COOKIE,
         session,
@@ -62,12 +75,4 @@ async def open_session(
         httponly=True,
         samesite="strict",
     )
-    return response
-
-
-@router.post("/ui/sign-out")
-async def sign_out() -> Response:
-    """Forget the session in this browser."""
-    response = RedirectResponse("/ui/sign-in", 303, HEADERS)
-    response.delete_cookie(COOKIE, path="/ui")
     return response

@@ -126,6 +126,16 @@ def duration(milliseconds: float | None) -> str:
     return f"{milliseconds:.0f} ms" if milliseconds < 1_000 else f"{milliseconds / 1_000:.1f} s"
 
 
+def time_spent(seconds: float | None) -> str:
+    """By a person: ``8 s``, ``12 min``, ``1 h 5 min``."""
+    if seconds is None:
+        return NONE
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
+
+
 def size(bytes_: int) -> str:
     """``640 bytes``, ``12 kB``, ``8.5 MB``."""
     if bytes_ < 1_000:
