@@ -117,12 +117,13 @@ class AsideLine:
 
 @dataclass(frozen=True, slots=True)
 class AuditPage:
-    """What one audit found."""
+    """What one audit found; ``open`` while it is at work."""
 
     title: str
     question: str
     mark: Mark
     summary: str
+    open: bool
     facts: tuple[tuple[str, str], ...]
     numbers: tuple[NumberLine, ...]
     tables: tuple[TableShown, ...]
@@ -288,16 +289,21 @@ def _page(audit: Audit, aside: tuple[AsideLine, ...], *, more: bool) -> AuditPag
     if audit.anchor_set:
         facts.append(("Anchor set", f"{audit.anchor_set}, version {audit.version}"))
     facts += [("Asked for", moment(audit.created_at)), ("Ended", moment(audit.finished_at))]
-    facts += [(key.replace("_", " ").capitalize(), _asked(value)) for key, value in audit.parameters.items()]
+    facts += [
+        (key.replace("_", " ").capitalize(), _asked(value))
+        for key, value in audit.parameters.items()
+        if value not in (None, "")
+    ]
     return AuditPage(
         title=f"{audit.kind.value.capitalize()} audit",
         question=QUESTIONS[audit.kind],
         mark=_mark(audit),
-        summary=(found.summary if found else audit.error) or "It is at work; reload the page.",
+        summary=(found.summary if found else audit.error) or "It is at work.",
+        open=audit.status is AuditStatus.RUNNING,
         facts=tuple(facts),
         numbers=tuple(
             NumberLine(
-                one.name.replace("_", " "),
+                _name(one.name),
                 _number(one.estimate, one.unit),
                 _interval(one.interval, one.unit),
                 f"{count(one.n)} {one.of}",
@@ -316,6 +322,11 @@ def _page(audit: Audit, aside: tuple[AsideLine, ...], *, more: bool) -> AuditPag
         back=url("audits", name),
         json_href=f"/audits/{name}",
     )
+
+
+def _name(name: str) -> str:
+    """Of an estimate, as people say it."""
+    return "Krippendorff's alpha" if name == "krippendorff_alpha" else name.replace("_", " ")
 
 
 def _asked(value: object) -> str:
@@ -338,7 +349,7 @@ def _interval(ends: tuple[float, float] | None, unit: str) -> str:
 
 def _table(table: AuditTable) -> TableShown:
     rows = table.rows[:_ROWS]
-    numeric = [any(isinstance(row[k], float | int) for row in rows) for k in range(len(table.columns))]
+    numeric = [not any(isinstance(row[k], str) for row in rows) for k in range(len(table.columns))]
     return TableShown(
         id=table.name,
         title=table.title,

@@ -207,7 +207,7 @@ def _report(
         simulated=table.simulated,
         missing=None,
         next_href=url("quality", rubric=table.rubric, criterion=table.criterion),
-        next_label="All of it",
+        next_label="The page of qualities",
     )
 
 
@@ -223,8 +223,8 @@ def _in_short(
     best = ranked[0]
     unit = scale_unit(table.kind, table.scale)
     said = [
-        f"{best.system} comes out best by human standards: {number(best.corrected, digits)} {unit} "
-        f"({level_name(table.level)} interval {interval(best.interval, digits)})."
+        f"{best.system} comes out best by human standards: {number(best.corrected, digits)} {unit}, "
+        f"{level_name(table.level)} interval {interval(best.interval, digits)}."
     ]
     names: dict[str, list[str]] = {}
     for candidate, one in compared.items():
