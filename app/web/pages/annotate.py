@@ -11,6 +11,7 @@ from starlette.responses import RedirectResponse, Response
 
 from app.access.keys import Caller
 from app.annotating.queues import MOST_ITEMS
+from app.domain.annotation import Queue
 from app.domain.ids import show_id
 from app.domain.projects import Scope
 from app.web.callers import needs
