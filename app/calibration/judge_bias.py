@@ -23,7 +23,7 @@ from app.domain.calibration import EffectStatus
 from app.domain.judging import UnscoredReason
 from app.stats.agreement import agreement_among_people, agreement_with_people
 from app.stats.errors import InsufficientData, NotIdentified
-from app.stats.family_bias import own_family_effect
+from app.stats.family_bias import own_family_effect, own_model_effect
 from app.stats.human_noise import GradedUnits, graded_units
 from app.stats.jackknife import Effect, cluster_jackknife, sums_by_prompt
 from app.stats.judge_effects import discrimination, severity, system_effects, taste
@@ -220,9 +220,7 @@ def _own(design: Design, judge: Judged, fixed: HeldFixed | Exception, what: str,
         return own_family_effect(effects, own=kin, prompts=held.prompts, level=level)
     own = np.array([is_model(evidence, code, mine) for code in effects.systems])
     other = own | ~kin  # siblings are neither: the family's effect is theirs too
-    return own_family_effect(
-        effects.of(other), own=own[other], prompts=held.prompts, level=level, what="model"
-    )
+    return own_model_effect(effects.of(other), own=own[other], prompts=held.prompts, level=level)
 
 
 def _checks(design: Design, judge: Judged, people: GradedUnits, level: float) -> Report:

@@ -18,7 +18,8 @@ systems of the first family.
 
 *planted*: the true value. *bias*: mean error, with its Monte Carlo standard error; *in %* of what is
 planted. *covered*: by the 95% interval. *claimed*: the interval leaves out the value of an unbiased judge.
-Rows of systems pool those of one judge.
+Rows of systems pool those of one judge. The third judge's family has a single system, so that its own
+family is not told.
 
 """
 _SILENT = """
@@ -57,7 +58,12 @@ def tables(found: Mapping[str, Sums]) -> str:
 
 
 def _effects(sums: Sums) -> list[tuple[str, int]]:
-    names = [name.removesuffix(" given") for name in sums if name.endswith(" given") and name[:2] != "n:"]
+    """Those that were told at all, with the judge's number."""
+    names = [
+        name.removesuffix(" given")
+        for name in sums
+        if name.endswith(" given") and name[:2] != "n:" and pooled(sums, name) > 0
+    ]
     return [(effect, int(judge)) for effect, judge in (name.rsplit(" ", 1) for name in names)]
 
 

@@ -203,6 +203,12 @@ def _own_systems_only(evidence: Evidence, rng: Rng) -> Evidence:
     return with_verdicts(evidence, family == np.array([j.family for j in JUDGES])[evidence.v_judge])
 
 
+def _one_of_a_family(evidence: Evidence, rng: Rng) -> Evidence:
+    family = np.array([str(f) for f in FAMILIES])
+    graded = (family != JUDGES[0].family) | (np.arange(SYSTEMS) == 0)
+    return with_grades(evidence, graded[evidence.system[evidence.h_unit]])
+
+
 def _no_families(evidence: Evidence, rng: Rng) -> Evidence:
     return replace(evidence, system_families=(None,) * SYSTEMS)
 
@@ -268,6 +274,8 @@ CASES = (
          lambda a: not a.anchors_stand),
     Case("own family", "each judge saw its own family's systems alone", _own_systems_only,
          lambda a: a.untold("own_family") and a.untold("own_family", 1)),
+    Case("own family", "one of the family's systems graded", _one_of_a_family,
+         lambda a: a.untold("own_family")),
     Case("own family", "families of systems unknown", _no_families, lambda a: a.untold("own_family")),
     Case("own family", "people's noise unknown", _single_grades, lambda a: a.untold("own_family")),
     Case("discrimination", "people's noise unknown", _single_grades, lambda a: a.untold("discrimination")),

@@ -4,7 +4,6 @@ import pytest
 from app.stats.errors import InsufficientData, NotIdentified
 from app.stats.family_bias import own_family_effect
 from app.stats.judge_effects import (
-    SystemEffects,
     discrimination,
     severity,
     system_effects,
@@ -194,17 +193,6 @@ def test_one_length_for_all_identifies_no_length_effect():
     )
     with pytest.raises(NotIdentified):
         length_effect(same)
-
-
-def test_own_family_needs_systems_on_both_sides():
-    effects = SystemEffects(np.arange(4), np.zeros(4), np.eye(4) * 0.01, np.full(4, 30))
-    with pytest.raises(NotIdentified):
-        own_family_effect(effects, own=np.zeros(4, bool), prompts=30)
-    with pytest.raises(NotIdentified):
-        own_family_effect(effects, own=np.ones(4, bool), prompts=30)
-    few = SystemEffects(np.arange(3), np.zeros(3), np.eye(3) * 0.01, np.full(3, 30))
-    with pytest.raises(InsufficientData):
-        own_family_effect(few, own=np.array([True, False, False]), prompts=30)
 
 
 def test_pairs_are_antisymmetric():

@@ -36,7 +36,9 @@ def test_intervals_of_single_answers_hold_for_every_panel():
 @pytest.mark.parametrize("name", ["planted, 240 answers", "planted, 480 pairs"])
 def test_planted_biases_are_found_with_intervals_that_hold(name):
     sums = bias_cells.chunk(BIASES[name], 5, 0, 12)
-    assert every(sums, "given") == 1
+    told = {key: value for key, value in sums.items() if not key.startswith("own_family 2 ")}
+    assert every(told, "given") == 1
+    assert tally.pooled(sums, "own_family 2 given") == 0  # its family has one system
     # about fifteen effects of each world that are nearly independent: 180, five standard errors
     assert every(sums, "covered") > 0.95 - 5 * (0.95 * 0.05 / 180) ** 0.5
     for effect in ("discrimination 0", "position 0"):
@@ -52,8 +54,9 @@ def test_where_nothing_is_planted_nothing_is_flagged():
 
 def test_a_real_gap_between_families_is_not_taken_for_a_bias():
     sums = bias_cells.chunk(BIASES["no own family, gap of 1"], 5, 0, 12)
-    claimed = [tally.pooled(sums, f"own_family {judge} claimed") for judge in range(4)]
-    assert np.mean(claimed) < 0.05 + 5 * (0.05 * 0.95 / 36) ** 0.5
+    claimed = [tally.pooled(sums, f"own_family {judge} claimed") for judge in (0, 1, 3)]
+    # the first judge and its newer version treat systems alike: two judges a world, 24, five standard errors
+    assert np.mean(claimed) < 0.05 + 5 * (0.05 * 0.95 / 24) ** 0.5
 
 
 def test_what_cannot_be_told_is_refused_and_what_can_is_not():
@@ -68,6 +71,6 @@ def test_the_page_has_a_row_for_everything_that_was_run():
     chosen = [cells["bias: planted, 480 pairs"], cells["bias: nothing planted, pairs"]]
     found = {cell: cell.chunk(1, 0, 2) for cell in chosen}
     text = studies.page(found, 2000, 1, fewer=True)
-    assert text.count("| planted, 480 pairs |") == 12
+    assert text.count("| planted, 480 pairs |") == 11
     assert text.count("| nothing planted, pairs |") == 4
     assert "## Refusals" not in text
