@@ -14,6 +14,7 @@ from app.stats.jackknife import Effect
 from app.stats.shares import Share
 
 _SURE = "Every pair agrees, so how far this might be off cannot be told."
+_CHANCE = "People agree no better than by chance, so there is nothing in their grades for a judge to follow."
 _OF_PAIRS = 3
 """What a person can say of a pair: the one, the other, a tie."""
 
@@ -64,7 +65,7 @@ def _agreement(one: Measured) -> tuple[Estimate, ...]:
     kappa = "each side with its own margins" if one.twice.cold else "annotators exchangeable"
     lines = [
         _line(one, "real_disagreements", one.share, "share",
-              f"Pairs of grades of one answer that are more than {one.tolerance:g} points apart."),
+              f"Pairs of grades of one answer that are more than {_points(one.tolerance)} apart."),
         _line(one, "krippendorff_alpha", one.alpha, "agreement",
               f"{between} So far a person, cold, agrees with a grade."),
         _line(one, "weighted_kappa", one.kappa, "agreement", f"Quadratic weights, {kappa}."),
@@ -114,6 +115,10 @@ def _calibration(one: Measured) -> tuple[Estimate, ...]:
     )
 
 
+def _points(tolerance: float) -> str:
+    return "1 point" if tolerance == 1 else f"{tolerance:g} points"
+
+
 def _categories(agreeing: float) -> float:
     return exact_agreement_ceiling(agreeing, _OF_PAIRS)
 
@@ -130,6 +135,8 @@ def _bounded(
     line = _line(one, name, value, unit, note)
     if line.estimate is None:
         return line
+    if isinstance(value, Effect) and value.high <= 0:
+        return replace(line, estimate=0.0, interval=None, note=_CHANCE)
     ends = line.interval and (rises(line.interval[0]), rises(line.interval[1]))
     return replace(line, estimate=rises(line.estimate), interval=ends)
 
@@ -141,7 +148,7 @@ def _three(one: Effect | Share | str) -> tuple[float | None, float | None, float
 def _line(one: Measured, name: str, value: Effect | Share | str, unit: str, note: str) -> Estimate:
     n = len(one.twice)
     if isinstance(value, str):
-        return Estimate(name, None, None, n, "pairs", unit, value)
+        return Estimate(name, None, None, n, "pairs", unit, f"{value[:1].upper()}{value[1:]}.")
     if isinstance(value, Effect) and value.std_error <= 0:
         return Estimate(name, value.estimate, None, n, "pairs", unit, f"{note} {_SURE}")
     low = max(value.low, 0.0) if unit == "points squared" else value.low

@@ -229,8 +229,8 @@ def test_pairs_and_lists_are_graded_again_in_the_order_of_their_items(client, ki
     if kind == "pair":
         sides = [("bot-a", "bot-b") if k % 2 else ("bot-b", "bot-a") for k in range(24)]
         grades = [
-            row | {"system": a, "other_system": b, "answer": f"{a} says", "other_answer": f"{b} says"}
-            | {"score": 1 if a == "bot-a" else -1}
+            row | {"system_a": a, "system_b": b, "answer_a": f"{a} says", "answer_b": f"{b} says"}
+            | {"verdict": "A" if a == "bot-a" else "B"}
             for row, (a, b) in zip(about, sides, strict=True)
         ]  # fmt: skip
     else:

@@ -10,6 +10,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from app.access.keys import Caller
+from app.annotating.progress import Progress
 from app.annotating.queues import MOST_ITEMS
 from app.domain.annotation import Queue
 from app.domain.ids import show_id
@@ -205,7 +206,7 @@ async def _show(
             ("Items", f"{count(stands.items)}, {count(stands.doubles)} for two people"),
             ("Grades", f"{count(stands.done)} of {count(stands.wanted)}"),
             ("Skipped", count(stands.skipped)),
-            ("Disagreements", f"{count(stands.disagreements)} open, {count(stands.adjudicated)} settled"),
+            *_settled(queue, stands),
             ("Time per item", time_spent(stands.seconds)),
         ),
         bar=share_bar(stands.done / stands.wanted if stands.wanted else 0.0),
@@ -260,3 +261,10 @@ def _goes_to(queue: Queue) -> tuple[str, str]:
     if queue.regrade is None:
         return "Becomes anchors of", queue.anchor_set
     return "Held against", f"{queue.anchor_set}, version {queue.regrade.version}"
+
+
+def _settled(queue: Queue, stands: Progress) -> tuple[tuple[str, str], ...]:
+    """Nothing is settled among people who grade cold."""
+    if queue.regrade is not None:
+        return ()
+    return (("Disagreements", f"{count(stands.disagreements)} open, {count(stands.adjudicated)} settled"),)

@@ -111,7 +111,7 @@ async def _show(
     except BadInput as bad:
         wrong = tuple(sentence(f"{one.path}: {one.problem}") for one in bad.problems)
     page = RegradePage(
-        title=f"Grade {anchor_set} once more, cold",
+        title=f"A cold regrade of {anchor_set}",
         anchor_set=anchor_set,
         set_href=url("anchor-sets", anchor_set),
         wrong=wrong,
