@@ -4,6 +4,7 @@ Only what has no page by design comes by other ways: the rubric and the answers 
 team's own programs over the API, the first key from the command line.
 """
 
+import itertools
 import re
 import shutil
 import time
@@ -23,14 +24,24 @@ pytestmark = pytest.mark.browser
 PROMPTS, SYSTEMS = 30, ("sly-bot-1", "sly-bot-2")
 APART = (2, 5, 8, 11, 14)
 """Of the twenty items of the second person, those on which they are far from the first."""
-HEAD = "item_id,system,annotator,annotator_type,score"
+HEAD = "item_id,prompt,system,answer,annotator,annotator_type,score"
+JUDGE = """
+[[judges]]
+name = "{0}-1"
+family = "{0}"
+provider = "simulated"
+params = {{ severity = {1} }}
+"""
 
 
 @pytest.fixture
 def service(_migrated_sqlite: Path, tmp_path: Path) -> Iterator[RunningService]:
-    """Answers of two systems to thirty questions, each graded by a panel; `app.state.token` opens it."""
+    """Answers of two systems to thirty questions, graded by three judges; `app.state.token` opens it."""
     shutil.copyfile(_migrated_sqlite, tmp_path / "venire.db")
-    with running_service({"VENIRE_DATA_DIR": str(tmp_path)}) as running:
+    judges = tmp_path / "judges.toml"
+    harsh = {"alder": 1.0, "birch": 0.0, "cedar": 0.0}
+    judges.write_text("".join(JUDGE.format(name, severity) for name, severity in harsh.items()))
+    with running_service({"VENIRE_DATA_DIR": str(tmp_path), "VENIRE_JUDGES": str(judges)}) as running:
         with running.client() as client:
             assert client.put("/rubrics/support", json=POINTWISE).status_code == 201
             for prompt in range(PROMPTS):
@@ -38,13 +49,21 @@ def service(_migrated_sqlite: Path, tmp_path: Path) -> Iterator[RunningService]:
                     body = {
                         "rubric": "support",
                         "item_id": f"q{prompt}",
-                        "prompt": f"How do I mend the lamp number {prompt}?",
-                        "answers": [{"system": system, "text": f"Turn it {prompt + k} times. " * 3}],
+                        "prompt": _prompt(prompt),
+                        "answers": [{"system": system, "text": _answer(prompt, k)}],
                     }
                     assert client.post("/grade", json=body).status_code == 200
             made = client.post("/keys", json={"name": "boss", "scopes": ["admin"]})
             running.app.state.token = made.json()["key"]
         yield running
+
+
+def _prompt(number: int) -> str:
+    return f"How do I mend the lamp number {number}?"
+
+
+def _answer(number: int, system: int) -> str:
+    return f"Turn it {number + system} times."
 
 
 def test_a_team_takes_its_grades_from_a_file_to_a_judges_report_on_paper(
@@ -61,11 +80,12 @@ def test_a_team_takes_its_grades_from_a_file_to_a_judges_report_on_paper(
     _see_what_is_missing(page, service)
     _plan_and_draw(page, service)
     links = [_invite(page, who) for who in ("kim", "lee")]
-    _grade_all(open_page, links[0], apart=False)
-    _grade_all(open_page, links[1], apart=True)
+    _grade_all(open_page, links[0], sittings=(7, 20))
+    _grade_all(open_page, links[1], sittings=(20,), apart=APART)
     _settle_one(page, service)
     _make_anchors(page)
     _audit_disagreement(page)
+    _have_some_graded_cold(page, service, open_page)
     _wait_for_the_calibration(page, service)
     _read_a_judge_and_print(page, service)
     assert boss.complaints == []
@@ -74,7 +94,7 @@ def test_a_team_takes_its_grades_from_a_file_to_a_judges_report_on_paper(
 
 def _upload_and_mend(page: Page, folder: Path) -> None:
     """Two rows of the file are wrong; they are taken away, mended and put back."""
-    rows = [f"q{k},{SYSTEMS[0]},ann,expert,{1 + k % 5}" for k in range(18)]
+    rows = [f"q{k},{_prompt(k)},{SYSTEMS[0]},{_answer(k, 0)},ann,expert,{1 + k % 5}" for k in range(18)]
     bad = folder / "grades.csv"
     bad.write_text("\n".join([HEAD, *rows[:16], rows[16][:-1] + "9", rows[17].replace("expert", "gpt-4")]))
     follow(page, "Upload a file")
@@ -131,9 +151,11 @@ def _invite(page: Page, who: str) -> str:
     return page.locator("#link").inner_text()
 
 
-def _grade_all(open_page: Callable[..., Watched], link: str, *, apart: bool) -> None:
-    """Twenty items by keys; after seven the browser is closed, and the link goes on from there."""
-    for first, last in ((0, 7), (7, 20)):
+def _grade_all(
+    open_page: Callable[..., Watched], link: str, *, sittings: tuple[int, ...], apart: tuple[int, ...] = ()
+) -> None:
+    """By keys alone; after each sitting the browser is closed, and the link goes on from there."""
+    for first, last in itertools.pairwise((0, *sittings)):
         watched = open_page()
         page = watched.page
         page.goto(link)
@@ -142,20 +164,20 @@ def _grade_all(open_page: Callable[..., Watched], link: str, *, apart: bool) -> 
             text = page.locator("main").inner_text()
             assert f"{done} graded" in text
             assert not any(system in text for system in SYSTEMS)
-            page.keyboard.press(str(_felt(text, apart and done in APART)))
+            page.keyboard.press(str(_felt(text, far=done in apart)))
             with page.expect_navigation():
                 page.keyboard.press("Control+Enter")
-        assert watched.complaints == []
-        if last == 20:
+        if last == sittings[-1]:
             assert "All done." in page.locator("[role=status]").inner_text()
+        assert watched.complaints == []
         page.context.close()
 
 
-def _felt(text: str, apart: bool) -> int:
+def _felt(text: str, *, far: bool) -> int:
     """What people give a question; or something far from it."""
     number = int(re.search(r"lamp number (\d+)", text)[1])  # type: ignore[index]
     felt = 1 + number % 5
-    return felt if not apart else 5 if felt <= 3 else 1
+    return felt if not far else 5 if felt <= 3 else 1
 
 
 def _settle_one(page: Page, service: RunningService) -> None:
@@ -188,12 +210,29 @@ def _audit_disagreement(page: Page) -> None:
     follow(page, "Audit the set")
     assert page.locator("#set-disagreement").input_value() == "people"
     press(page, "Audit disagreement")
-    _reload_until(page, page.url, "real disagreements")
-    row = page.locator("tr", has_text="real disagreements").first.inner_text()
+    _reload_until(page, page.url, "Real disagreements")
+    row = page.locator("tr", has_text="Real disagreements").first.inner_text()
     _look(page, "audit")
     pairs = 20 - 1 + 3  # of the settled item three people's, who are apart in two of them
     assert f"{100 * (len(APART) + 1) / pairs:.1f}%" in row
     assert f"{pairs} pairs" in row
+
+
+def _have_some_graded_cold(page: Page, service: RunningService, open_page: Callable[..., Watched]) -> None:
+    """Somebody who has never seen them grades twenty of the set's anchors, and the two are held together."""
+    page.goto(f"{service.url}/ui/audits?anchor_set=people")
+    press(page, "Grade some once more, cold")
+    type_into(page, "#items", "20")
+    press(page, "Plan again")
+    assert "20 anchors tell" in page.locator("main").inner_text()
+    _look(page, "cold plan")
+    press(page, "Draw them")
+    queue = page.url
+    _grade_all(open_page, _invite(page, "ned"), sittings=(20,))
+    page.goto(queue)
+    press(page, "Audit disagreement")
+    _reload_until(page, page.url, "cold grades really differ from those on record")
+    _look(page, "cold audit")
 
 
 def _wait_for_the_calibration(page: Page, service: RunningService) -> None:
@@ -203,11 +242,10 @@ def _wait_for_the_calibration(page: Page, service: RunningService) -> None:
 
 def _read_a_judge_and_print(page: Page, service: RunningService) -> None:
     follow(page, "Judges")
-    page.locator("tbody th a").first.focus()
-    enter(page)
-    text = page.locator("main").inner_text()
-    assert "Severity" in text
-    assert "points" in text
+    follow(page, "alder-1")
+    severity = page.locator("article.effect", has_text="Severity").inner_text()
+    assert "95% interval" in severity
+    assert "n 38" in severity
     _look(page, "judge")
     assert _sheets(page) == 1
     page.goto(f"{service.url}/ui/quality?rubric=support")

@@ -1,4 +1,4 @@
-"""Audits: the list with its forms, what one found, and the decisions it asks for."""
+"""Audits: the list with its forms, one audit, and the decisions it asks for."""
 
 from dataclasses import dataclass
 from typing import Annotated
@@ -8,40 +8,24 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from app.access.keys import Caller
-from app.domain.audits import Audit, AuditKind, AuditStatus, AuditTable, AuditVerdict, Quarantined, TextPair
+from app.domain.audits import Audit, AuditKind
 from app.domain.ids import read_id, show_id
 from app.domain.problems import BadInput
 from app.domain.projects import Scope
 from app.web.api.audits import outliving
 from app.web.callers import needs
 from app.web.pages.addresses import url
+from app.web.pages.audit_shown import AsideLine, aside_line, audit_page, mark_of
 from app.web.pages.chosen import Option
 from app.web.pages.page import HEADERS, may, show
-from app.web.pages.words import NONE, Mark, count, counted, interval, moment, number, percent, sentence
+from app.web.pages.words import Mark, counted, moment, sentence
 from app.web.services import Served, Services
 
 router = APIRouter(include_in_schema=False)
 
 Reader = Annotated[Caller, needs(Scope.READ)]
 Auditor = Annotated[Caller, needs(Scope.ANCHORS)]
-_PER_PAGE, _ROWS, _PAIRS = 50, 50, 25
-
-_MARKS = {
-    AuditVerdict.PASSED: Mark("passed", "good", "nothing speaks against it"),
-    AuditVerdict.FAILED: Mark("failed", "bad", "it was found wanting"),
-    AuditVerdict.OPEN: Mark("open", "unsure", "the interval holds both answers"),
-}
-_STATES = {
-    AuditStatus.RUNNING: Mark("running", "", "is at work now; reload the page"),
-    AuditStatus.REFUSED: Mark("refused", "unsure", "the data cannot answer"),
-    AuditStatus.FAILED: Mark("broke", "bad", "it could not be done"),
-}
-QUESTIONS = {
-    AuditKind.PROVENANCE: "Did a person, known and blind, give every grade?",
-    AuditKind.OVERLAP: "Do anchors stand in training data or prompts?",
-    AuditKind.DISAGREEMENT: "Would another person, cold, grade alike?",
-    AuditKind.INVARIANCE: "Do judges say the same when only the form changes?",
-}
+_PER_PAGE, _ROWS = 50, 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,71 +53,6 @@ class AuditsPage:
     waiting: str | None
     quarantine_href: str
     wrong: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class NumberLine:
-    """One estimate."""
-
-    name: str
-    value: str
-    interval: str
-    n: str
-    note: str
-
-
-@dataclass(frozen=True, slots=True)
-class TableShown:
-    """Rows behind the numbers, as text; ``numeric`` are columns set flush right."""
-
-    id: str
-    title: str
-    columns: tuple[tuple[str, bool], ...]
-    rows: tuple[tuple[tuple[str, bool], ...], ...]
-    more: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class PairShown:
-    """Two texts side by side."""
-
-    heading: str
-    measure: str
-    anchor: str
-    other: str
-
-
-@dataclass(frozen=True, slots=True)
-class AsideLine:
-    """One anchor that was put aside; ``address`` takes the decision, None once there is one."""
-
-    item: str
-    anchor_set: str
-    set_href: str
-    reason: str
-    state: str
-    address: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class AuditPage:
-    """What one audit found; ``open`` while it is at work."""
-
-    title: str
-    question: str
-    mark: Mark
-    summary: str
-    open: bool
-    facts: tuple[tuple[str, str], ...]
-    numbers: tuple[NumberLine, ...]
-    tables: tuple[TableShown, ...]
-    pairs: tuple[PairShown, ...]
-    more_pairs: str | None
-    warnings: tuple[str, ...]
-    aside: tuple[AsideLine, ...]
-    more_aside: str | None
-    back: str
-    json_href: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,8 +119,8 @@ async def show_audit(request: Request, audit_id: str, caller: Reader, services: 
     key = read_id("au", audit_id)
     audit = await services.audits.get(caller.project, key)
     aside = await services.audits.quarantined(caller.project, audit_id=key, limit=_ROWS)
-    lines = tuple(_aside(one, may(request, Scope.ANCHORS)) for one in aside.items)
-    return show(request, "audit.html", _page(audit, lines, more=aside.next_cursor is not None))
+    lines = tuple(aside_line(one, may(request, Scope.ANCHORS)) for one in aside.items)
+    return show(request, "audit.html", audit_page(audit, lines, more=aside.next_cursor is not None))
 
 
 @router.get("/ui/quarantine")
@@ -215,7 +134,7 @@ async def show_quarantine(
     found = await services.audits.quarantined(caller.project, pending=True, limit=_PER_PAGE, cursor=cursor)
     page = QuarantinePage(
         title="Anchors put aside",
-        aside=tuple(_aside(one, may(request, Scope.ANCHORS)) for one in found.items),
+        aside=tuple(aside_line(one, may(request, Scope.ANCHORS)) for one in found.items),
         back=url("quarantine"),
         next_href=url("quarantine", cursor=found.next_cursor) if found.next_cursor else None,
     )
@@ -271,124 +190,7 @@ def _line(audit: Audit) -> AuditLine:
         href=url("audits", show_id("au", audit.id)),
         about=audit.anchor_set or audit.rubric,
         about_href=url("anchor-sets", audit.anchor_set) if audit.anchor_set else None,
-        mark=_mark(audit),
+        mark=mark_of(audit),
         summary=(audit.findings.summary if audit.findings else audit.error) or "",
         created=moment(audit.created_at),
-    )
-
-
-def _mark(audit: Audit) -> Mark:
-    done = audit.status is AuditStatus.DONE and audit.findings is not None
-    return _MARKS[audit.findings.verdict] if done and audit.findings else _STATES[audit.status]
-
-
-def _page(audit: Audit, aside: tuple[AsideLine, ...], *, more: bool) -> AuditPage:
-    found = audit.findings
-    name = show_id("au", audit.id)
-    facts = [("Rubric", audit.rubric), ("Criterion", audit.criterion or "all")]
-    if audit.anchor_set:
-        facts.append(("Anchor set", f"{audit.anchor_set}, version {audit.version}"))
-    facts += [("Asked for", moment(audit.created_at)), ("Ended", moment(audit.finished_at))]
-    facts += [
-        (key.replace("_", " ").capitalize(), _asked(value))
-        for key, value in audit.parameters.items()
-        if value not in (None, "")
-    ]
-    return AuditPage(
-        title=f"{audit.kind.value.capitalize()} audit",
-        question=QUESTIONS[audit.kind],
-        mark=_mark(audit),
-        summary=(found.summary if found else audit.error) or "It is at work.",
-        open=audit.status is AuditStatus.RUNNING,
-        facts=tuple(facts),
-        numbers=tuple(
-            NumberLine(
-                _name(one.name),
-                _number(one.estimate, one.unit),
-                _interval(one.interval, one.unit),
-                f"{count(one.n)} {one.of}",
-                one.note,
-            )
-            for one in (found.estimates if found else ())
-        ),
-        tables=tuple(map(_table, found.tables)) if found else (),
-        pairs=tuple(map(_pair, found.pairs[:_PAIRS])) if found else (),
-        more_pairs=f"The first {_PAIRS} of {count(len(found.pairs))} are shown; the JSON has them all."
-        if found and len(found.pairs) > _PAIRS
-        else None,
-        warnings=tuple(map(sentence, found.warnings)) if found else (),
-        aside=aside,
-        more_aside=url("quarantine") if more else None,
-        back=url("audits", name),
-        json_href=f"/audits/{name}",
-    )
-
-
-def _name(name: str) -> str:
-    """Of an estimate, as people say it."""
-    return "Krippendorff's alpha" if name == "krippendorff_alpha" else name.replace("_", " ")
-
-
-def _asked(value: object) -> str:
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, list | tuple):
-        return ", ".join(map(str, value)) or NONE
-    return NONE if value in (None, "") else str(value)
-
-
-def _number(value: float | None, unit: str) -> str:
-    return percent(value, 1) if unit == "share" else number(value, 3)
-
-
-def _interval(ends: tuple[float, float] | None, unit: str) -> str:
-    if unit != "share" or ends is None:
-        return interval(ends, 3)
-    return f"{percent(ends[0], 1)} to {percent(ends[1], 1)}"
-
-
-def _table(table: AuditTable) -> TableShown:
-    rows = table.rows[:_ROWS]
-    numeric = [not any(isinstance(row[k], str) for row in rows) for k in range(len(table.columns))]
-    return TableShown(
-        id=table.name,
-        title=table.title,
-        columns=tuple(zip(table.columns, numeric, strict=True)),
-        rows=tuple(
-            tuple((_cell(value), flush) for value, flush in zip(row, numeric, strict=True)) for row in rows
-        ),
-        more=f"{count(table.total - len(rows))} more; the JSON has up to 1,000 rows."
-        if table.total > len(rows)
-        else None,
-    )
-
-
-def _cell(value: str | float | int | None) -> str:
-    if value is None:
-        return NONE
-    if isinstance(value, float):
-        return number(value, 3)
-    return count(value) if isinstance(value, int) else value
-
-
-def _pair(pair: TextPair) -> PairShown:
-    how = {"exact": "word for word", "near": "nearly the same", "alike": "says the same"}[pair.measure]
-    return PairShown(
-        heading=f"{pair.item}, {pair.field} · {pair.document}",
-        measure=f"{how} ({pair.similarity:.2f})",
-        anchor=pair.anchor_text,
-        other=pair.other_text,
-    )
-
-
-def _aside(entry: Quarantined, may_decide: bool) -> AsideLine:
-    state = "waits" if entry.decision is None else {"keep": "kept", "retire": "retired"}[entry.decision]
-    waits = entry.decision is None and may_decide
-    return AsideLine(
-        item=entry.item,
-        anchor_set=entry.anchor_set,
-        set_href=url("anchor-sets", entry.anchor_set),
-        reason=entry.reason,
-        state=state,
-        address=url("quarantine", show_id("q", entry.id)) if waits else None,
     )
