@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.calibration.frame import Frame
+from app.domain.annotation import SHOWN_TOGETHER
 from app.domain.rubrics import RubricKind
 from app.stats.grouped import sum_by
 from app.stats.panel_error import predicted_error
@@ -99,7 +100,12 @@ def _answers(frame: Frame, kind: RubricKind) -> list[tuple[int, tuple[int, ...]]
     lists: dict[int, list[int]] = {}
     for k, item in enumerate(frame.item.tolist()):
         lists.setdefault(item, []).append(k)
-    return [(units[0], tuple(int(frame.answer_id[k]) for k in units)) for units in lists.values()]
+    least, most = SHOWN_TOGETHER[kind]
+    return [
+        (units[0], tuple(int(frame.answer_id[k]) for k in units))
+        for units in lists.values()
+        if least <= len(units) <= most
+    ]
 
 
 def _graded(frame: Frame, kind: RubricKind, k: int) -> bool:

@@ -12,11 +12,10 @@ from app.annotating.candidates import Candidates, candidates_of
 from app.annotating.choice import choose, why
 from app.annotating.progress import Disagreement, Progress, by_items, disagreements, progress
 from app.annotating.source import source_of
-from app.domain.annotation import NewItem, Queue, QueueItem, Regrade
+from app.domain.annotation import SHOWN_TOGETHER, NewItem, Queue, QueueItem, Regrade
 from app.domain.model_names import source_is_a_model
 from app.domain.problems import BadInput, Conflict, NotFound, Problem
 from app.domain.projects import Project
-from app.domain.rubrics import RubricKind
 from app.reporting.quality_report import Quality
 from app.stats.label_choice import LEAST_UNIFORM
 from app.storage import anchors, annotation_queues, annotations
@@ -154,8 +153,7 @@ class Queues:
         """
         refuse_cold(queue)
         known = await annotation_queues.answers_by_name(self.db, project.id, [one.item_id for one in named])
-        fits = {RubricKind.POINTWISE: (1, 1), RubricKind.PAIRWISE: (2, 2), RubricKind.LISTWISE: (2, 10)}
-        least, most = fits[queue.kind]
+        least, most = SHOWN_TOGETHER[queue.kind]
         new, problems = [], []
         for k, one in enumerate(named):
             if not least <= len(set(one.systems)) == len(one.systems) <= most:

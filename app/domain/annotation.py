@@ -16,6 +16,9 @@ SKIP_REASONS = {
 }
 """Why a person may leave an item ungraded, with the words on the page."""
 
+SHOWN_TOGETHER = {RubricKind.POINTWISE: (1, 1), RubricKind.PAIRWISE: (2, 2), RubricKind.LISTWISE: (2, 10)}
+"""The fewest and the most answers that stand before a person at once."""
+
 Scores = Mapping[str, tuple[float | None, ...]]
 """Criterion -> one value per answer, in the item's own order; for a pair one value: 1, 0 or -1.
 

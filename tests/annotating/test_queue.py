@@ -125,6 +125,16 @@ def test_pairs_and_lists_come_back_in_the_order_of_their_items_whatever_order_a_
     assert {row[4] for row in verdicts["list"]} == {False}  # named by hand: no chance was drawn
 
 
+def test_lists_that_are_too_long_for_a_person_are_not_drawn(client):
+    for systems in (SYSTEMS, tuple(f"bot-{k}" for k in range(8))):  # eleven answers to one question
+        grade(client, "list", 0, systems)
+    grade(client, "list", 1, SYSTEMS)
+    queue = make(client, "list")
+    drawn = client.post(f"{queue}/draws", json={"grades": 5}).json()
+    assert (drawn["items"], drawn["population"]) == (1, 1)
+    assert len(take(client, queue, "kim")["answers"]) == 3
+
+
 def _stored(service: RunningService, anchor_set: str) -> list[Any]:
     """(system, value, source, blind, whether a chance is logged) of every grade of a set."""
     import sqlite3

@@ -201,7 +201,7 @@ def _refused(client: httpx2.Client) -> str:
 
 
 def _audits(client: httpx2.Client) -> dict[str, str]:
-    """Audits of a small set under a rubric of its own."""
+    """Audits of a small set under a rubric of its own, and one of how people agree in the large set."""
     prompts = ("How do I reset the router of the guest network?", "Why does my invoice show two amounts?")
     grades = [
         {"item_id": f"a{k}", "prompt": prompt, "system": "tiny", "answer": "Hold the button.", "score": 2 + k}
@@ -212,8 +212,9 @@ def _audits(client: httpx2.Client) -> dict[str, str]:
     _post(client, "/anchors", "audited", grades, anchor_set="leaky")
     corpus = table([{"text": prompts[0]}, {"text": "Something else, which nobody has asked for."}])
     ids = {}
-    for kind in ("provenance", "overlap", "invariance"):
-        fields = {"kind": (None, kind), "anchor_set": (None, "leaky")}
+    for kind in ("provenance", "overlap", "invariance", "disagreement"):
+        name = "support-people" if kind == "disagreement" else "leaky"
+        fields = {"kind": (None, kind), "anchor_set": (None, name)}
         files = {**fields, **({"file": ("corpus.csv", corpus)} if kind == "overlap" else {})}
         begun = client.post("/audits", files=files)
         assert begun.status_code == 202, begun.text
