@@ -88,13 +88,13 @@ def test_anchors_are_drawn_graded_cold_and_audited_by_keyboard(
     page.goto(queue)
     press(page, "Audit disagreement")
     until = time.monotonic() + 60
-    while "real disagreements" not in (said := page.locator("main").inner_text()):
+    while "Real disagreements" not in (said := page.locator("main").inner_text()):
         assert time.monotonic() < until, said
         page.reload()
-    row = page.locator("tr", has_text="real disagreements").first.inner_text()
+    row = page.locator("tr", has_text="Real disagreements").first.inner_text()
     assert f"{differ / graded:.1%}".replace("%", "") in row  # both systems are drawn from alike
-    assert "cold above by" in said
-    assert "correlation ceiling" in said
+    assert "Cold above by" in said
+    assert "Correlation ceiling" in said
     wrong += looked_at(page, "disagreement audit")
     assert not wrong, "\n".join(wrong)
     assert watched.complaints == []
