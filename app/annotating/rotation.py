@@ -110,7 +110,7 @@ class Rotations:
         worn = sorted((_worn(one, policy, shown, now) for one in ages), key=lambda one: one.freshness)
         retire, warnings = _choose(worn, policy, np.random.default_rng(seed))
         plan = await label_plan(self.quality, project, rubric=versions[0].rubric, criterion=criterion)
-        shares = None if plan.assumed else {one.system: one.share for one in plan.systems}
+        shares = None if plan.assumed else {one.system or "": one.share for one in plan.rows}
         return RotationPlan(
             version=versions[0],
             policy=policy,

@@ -24,7 +24,6 @@ from numpy.typing import NDArray
 from scipy.special import ndtri, stdtrit
 
 Floats = NDArray[np.float64]
-_STEPS = 50  # halvings: to 1e-15 of the range
 
 
 def fab_intervals(
@@ -38,6 +37,7 @@ def fab_intervals(
     shared: Floats | None = None,
     level: float = 0.95,
     bounds: tuple[float, float] = (0.0, 1.0),
+    steps: int = 50,
 ) -> tuple[Floats, Floats]:
     """Lower and upper ends (S,), each; within ``bounds``.
 
@@ -54,6 +54,8 @@ def fab_intervals(
         What the *other* groups say of this one; an infinite variance gives the equal-tailed interval.
     shared : (S,)
         kappa above, cut to [-0.9, 0.9]; 0 by default.
+    steps : int
+        Halvings of the range: 50 find an end to 1e-15 of it.
     """
     alpha = 1.0 - level
     low, high = bounds
@@ -82,14 +84,16 @@ def fab_intervals(
         return side * (theta - estimate) <= sigma(theta) * _quantile(alpha * tail, degrees_of_freedom)
 
     ends = np.array([[low], [high]]) + np.zeros_like(estimate)
-    lower, upper = _edges(ends, np.clip(estimate, low, high) + np.zeros_like(ends), excluded)
+    lower, upper = _edges(ends, np.clip(estimate, low, high) + np.zeros_like(ends), excluded, steps)
     return lower, upper
 
 
-def _edges(outside: Floats, inside: Floats, excluded: Callable[[Floats], NDArray[np.bool_]]) -> Floats:
+def _edges(
+    outside: Floats, inside: Floats, excluded: Callable[[Floats], NDArray[np.bool_]], steps: int
+) -> Floats:
     """Bisect between the ends of the scale and the estimates for where ``excluded`` turns false."""
     out, kept = outside.copy(), inside.copy()
-    for _ in range(_STEPS):
+    for _ in range(steps):
         middle = 0.5 * (out + kept)
         gone = excluded(middle)
         out, kept = np.where(gone, middle, out), np.where(gone, kept, middle)

@@ -22,7 +22,7 @@ from scipy.special import stdtrit
 from app.stats.difference import shared_prompt_correlation
 from app.stats.eblup import Shrunk, shrink
 from app.stats.fab import fab_intervals
-from app.stats.grouped import sum_by
+from app.stats.grouped import coded, sum_by
 from app.stats.rectifier import Population, RectifiedMeans, rectified_means
 from app.stats.variances import Dispersions, moderated_dispersions
 
@@ -71,7 +71,7 @@ class GroupQuality:
     estimate, lower, upper : mean human grade with its interval.
     basis : (S,) what each stands on.
     effective_sample_size : human grades that would have given the same width without a panel or other groups.
-    off_mode : anchors whose grade is not the group's commonest.
+    mode, off_mode : the group's commonest grade (NaN without anchors), and how many anchors have another.
     binary : whether every human grade is 0 or 1.
     means, dispersions, shrunk : the parts; None where they could not be had.
     correlation : of two groups' residuals on a shared prompt.
@@ -85,6 +85,7 @@ class GroupQuality:
     upper: Floats
     basis: tuple[Basis, ...]
     effective_sample_size: Floats
+    mode: Floats
     off_mode: Ints
     binary: bool
     means: RectifiedMeans
@@ -188,6 +189,7 @@ def group_quality(
         upper=upper,
         basis=basis,
         effective_sample_size=_effective_size(means, lower, upper, level, pools),
+        mode=mode,
         off_mode=off_mode,
         binary=binary,
         means=means,
@@ -346,10 +348,10 @@ def _shared_with_own_prediction(
         return np.zeros(groups)
     kept = group >= 0
     g = group[kept].astype(np.int64)
-    p = np.unique(prompt[kept], return_inverse=True)[1].astype(np.int64)
+    p = coded(prompt[kept])[1]
     count = np.maximum(np.bincount(g, minlength=groups), 1)
     centre = sum_by(g, line[kept], groups) / count
-    code, row = np.unique(p * groups + g, return_inverse=True)
+    code, row = coded(p * groups + g)
     xi = sum_by(row, (line[kept] - centre[g]) / count[g])
 
     def at(prompts: Ints, of: Ints) -> Floats:
@@ -372,9 +374,9 @@ def _shared_in_all(means: RectifiedMeans) -> float:
     group = np.concatenate([means.pair_group, means.traffic_group])
     influence = np.concatenate([means.pair_influence, means.traffic_influence])
     kept = anchored[group]
-    code, row = np.unique(prompt[kept] * anchored.size + group[kept], return_inverse=True)
+    code, row = coded(prompt[kept] * anchored.size + group[kept])
     psi = sum_by(row, influence[kept])
-    together = sum_by(np.unique(code // anchored.size, return_inverse=True)[1], psi)
+    together = sum_by(coded(code // anchored.size)[1], psi)
     return max(float((together**2).sum() - (psi**2).sum()) / (count * (count - 1)), 0.0)
 
 

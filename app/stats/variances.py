@@ -21,6 +21,7 @@ dispersion of 1 (simulated, mean .95: coverage at 10 anchors rises from .91 to .
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,8 +30,8 @@ from scipy.special import betaln, gammaln
 Floats = NDArray[np.float64]
 
 _PRIOR_DF = np.concatenate([np.geomspace(1.0, 256.0, 33), [np.inf]])
-_UNANIMOUS = 2
-_SATURATED = 3  # anchors away from the commonest grade: fewer, and the group's own variance says nothing
+UNANIMOUS = 2  # anchors away from the commonest grade: fewer, and nothing is known of how far grades go
+SATURATED = 3  # fewer, and the group's own variance says nothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,8 +81,7 @@ def moderated_dispersions(
     pool : bool
         Whether groups may lend each other their variance.
     """
-    m = (effective_n * np.nan_to_num(np.clip(mean, 0.0, 1.0), nan=0.5) + 1.0) / (effective_n + 2.0)
-    unit = m * (1.0 - m)
+    unit = unit_variance(mean, effective_n)
     usable = np.isfinite(variance) & (degrees_of_freedom > 0)
     if not usable.any():
         return None
@@ -91,19 +91,33 @@ def moderated_dispersions(
     prior_df, total = 0.0, df
     dispersion = own
     if pool and common > 0:
-        informative = usable & (off_mode >= _SATURATED)
+        informative = usable & (off_mode >= SATURATED)
         weight = _prior_df_weights(own[informative] / common, df[informative])
         prior_df = float(_PRIOR_DF[int(np.argmax(weight))])
         per_df = (weight / (df[:, None] + _PRIOR_DF)).sum(1)  # 1 / (d_0 + d_g), averaged over d_0
         dispersion = df * per_df * own + (1.0 - df * per_df) * common
         total = np.minimum(1.0 / np.maximum(per_df, 1e-12), df.sum())
     if pool:
-        dispersion = np.where(off_mode < _SATURATED, np.maximum(dispersion, common), dispersion)
+        dispersion = np.where(off_mode < SATURATED, np.maximum(dispersion, common), dispersion)
+    largest = unanimous_dispersion(off_mode=off_mode, effective_n=effective_n, mode=mode, unit=unit)
+    dispersion = np.where(off_mode < UNANIMOUS, np.maximum(dispersion, largest), dispersion)
+    return Dispersions(dispersion, total, common, prior_df, float(df.sum()))
+
+
+def unit_variance(mean: Floats, effective_n: Floats) -> Floats:
+    """m (1 - m) of every group, m drawn a little to the middle; 1/4 of one without anchors."""
+    m = (effective_n * np.nan_to_num(np.clip(mean, 0.0, 1.0), nan=0.5) + 1.0) / (effective_n + 2.0)
+    return np.asarray(m * (1.0 - m))
+
+
+def unanimous_dispersion(
+    *, off_mode: NDArray[Any] | int, effective_n: Floats, mode: Floats, unit: Floats
+) -> Floats:
+    """What a group whose anchors agree, but for ``off_mode`` of them, may at most vary by; at most 1."""
     off = (off_mode + 1.0) / (effective_n + 2.0)
     centre = np.nan_to_num(np.clip(mode, 0.0, 1.0), nan=1.0)
     largest = off * (1.0 - off) * np.maximum(centre, 1.0 - centre) ** 2 / unit
-    dispersion = np.where(off_mode < _UNANIMOUS, np.maximum(dispersion, np.minimum(largest, 1.0)), dispersion)
-    return Dispersions(dispersion, total, common, prior_df, float(df.sum()))
+    return np.asarray(np.minimum(largest, 1.0))
 
 
 def _prior_df_weights(ratio: Floats, df: Floats) -> Floats:

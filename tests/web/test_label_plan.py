@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from tests.web.pages.planted import POINTWISE, pointwise, table
+from tests.web.pages.planted import LANGUAGES, POINTWISE, SYSTEMS, pointwise, table
 
 ABOUT = {"rubric": "support", "criterion": "helpfulness"}
 
@@ -26,12 +26,46 @@ def test_a_plan_is_a_guess_until_there_is_a_calibration_and_then_rests_on_it(cli
     assert plan["assumed"] is False
     table_now = client.get("/quality", params={**ABOUT, "by": "system"}).json()["rows"]
     halves = {row["system"]: (row["interval"][1] - row["interval"][0]) / 2 for row in table_now}
-    assert {one["system"]: one["half_width"] for one in plan["systems"]} == pytest.approx(halves)
+    assert {one["system"]: one["half_width"] for one in plan["rows"]} == pytest.approx(halves)
     assert plan["half_width"] == pytest.approx(sum(halves.values()) / len(halves))
-    assert sum(one["share"] for one in plan["systems"]) == pytest.approx(1)
-    means = [step["mean_half_width"] for step in plan["steps"]]
+    assert sum(one["share"] for one in plan["rows"]) == pytest.approx(1)
+    means = [step["mean"]["half_width"] for step in plan["steps"]]
     assert means == sorted(means, reverse=True)
     assert means[0] < plan["half_width"]
     assert plan["steps"][0]["cost_usd"] == 25 * 1.5
     assert plan["needed"] is None or plan["needed_cost_usd"] == plan["needed"] * 1.5
+    for step in plan["steps"]:
+        assert step["mean"]["low"] < step["mean"]["half_width"] < step["mean"]["high"]
+    assert plan["needed_low"] <= plan["needed"]
     assert client.get("/label-plan", params={**ABOUT, "criterion": "wit"}).status_code == 404
+    strata_are_planned_too(client)
+    the_page_tells_it(client, plan)
+
+
+def strata_are_planned_too(client):
+    """A twentieth of the width asks for more than the answers there are, and a wide target for none."""
+    by = {"by": ["system", "stratum.language"]}
+    plan = client.get("/label-plan", params={**ABOUT, **by, "target": 0.25}).json()
+    assert {(row["system"], row["strata"]["language"]) for row in plan["rows"]} == {
+        (system, language) for system in SYSTEMS for language in LANGUAGES
+    }
+    assert sum(row["share"] for row in plan["rows"]) == pytest.approx(1)
+    for row in plan["rows"]:
+        there = row["half_width"] is not None and row["half_width"] <= 0.25
+        assert (row["reach"] == "reached") == there
+        assert row["n_anchors"] + row["ungraded"] == 20  # 60 prompts in three languages
+    narrow = client.get("/label-plan", params={**ABOUT, **by, "target": 0.02}).json()["rows"]
+    assert {row["reach"] for row in narrow} <= {"too_few_answers", "not_by_grades"}
+    assert all(row["needed"] > row["ungraded"] for row in narrow if row["reach"] == "too_few_answers")
+    wrong = client.get("/label-plan", params={**ABOUT, "by": "mood"})
+    assert wrong.status_code == 422
+    assert "mood" in wrong.text
+
+
+def the_page_tells_it(client, plan):
+    of = {"of": "support/helpfulness"}
+    page = client.get("/ui/annotate/-/plan", params={**of, "by": ["system", "stratum.language"]})
+    assert page.status_code == 200
+    assert page.text.count("<tr>") == 2 + len(plan["steps"]) + len(SYSTEMS) * len(LANGUAGES)
+    assert ("A range, not a number" in page.text) or ("About" in page.text)
+    assert "This cannot be planned" in client.get("/ui/annotate/-/plan", params={**of, "by": "mood"}).text
