@@ -46,8 +46,9 @@ class Link:
 class Frame:
     """What stands around every page.
 
-    ``simulated`` says that the service's own judges are simulated; ``signed_in`` is the name of the key a
-    browser signed in with, None while there are no keys; ``style`` is the address of the style sheet.
+    ``simulated`` says that the service's own judges are simulated, to whoever sees what they say;
+    ``signed_in`` is the name of the key a browser signed in with, None while there are no keys; ``style``
+    is the address of the style sheet.
     ``script`` is the address of the page's one script, which runs only if it has the hash ``integrity``;
     None on pages without.
     """
@@ -119,7 +120,7 @@ def _frame(request: Request, caller: Caller | None, script: str | None) -> Frame
     here = max(
         (href for _, href in SECTIONS if path == href or path.startswith(f"{href}/")), default="", key=len
     )
-    guest = caller is not None and caller.scopes == {Scope.ANNOTATE}  # grades, and sees nothing of judges
+    guest = caller is None or caller.scopes == {Scope.ANNOTATE}  # grades, and sees nothing of judges
     return Frame(
         project="" if caller is None else caller.project.name,
         version=_version(),
