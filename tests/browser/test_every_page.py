@@ -46,7 +46,6 @@ PAGES = {
     "overlap audit": "/ui/audits/{audit_overlap}",
     "invariance audit": "/ui/audits/{audit_invariance}",
     "disagreement audit": "/ui/audits/{audit_disagreement}",
-    "cold regrade": "/ui/audits/-/regrade?anchor_set=support-people&stratum=language",
     "put aside": "/ui/quarantine",
     "calibrations": "/ui/calibrations?rubric=support",
     "calibration": "/ui/calibrations/{calibration_helpfulness}",
