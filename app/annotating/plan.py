@@ -131,9 +131,9 @@ async def label_plan(
     ready = await quality.ready(project.id, rubric, criterion)
     about = rubric, criterion, level
     if ready is not None and ready.units.frame.systems:
-        rested = await asyncio.to_thread(_rested, ready.estimates, by, level)
+        rested, widths = await asyncio.to_thread(_rested, ready.estimates, by, level)
         if np.isfinite(rested.now).any():
-            return await asyncio.to_thread(_planned, rested, about, target, cost_per_grade)
+            return _planned(rested, *widths, about, target, cost_per_grade)
     units = await quality.uncalibrated(project.id, rubric, criterion) if ready is None else ready.units
     return _guessed(units, about, target, cost_per_grade)
 
@@ -155,6 +155,15 @@ class _Rested:
     have: Floats
     spread: Floats
 
+    def widths(self) -> tuple[PlannedWidths, PlannedWidths]:
+        """By `_COUNTS`: of all rows as draws are handed out, and of each row alone."""
+        together = np.array([self.handed_out(count) for count in _COUNTS])
+        alone = np.repeat(_COUNTS[:, None], self.now.size, axis=1)
+        return (
+            planned_widths(self.quality, together, self.level),
+            planned_widths(self.quality, alone, self.level, each_alone=True),
+        )
+
     def handed_out(self, count: float) -> Floats:
         """(G,) as a draw of ``count`` does: half evenly over what is ungraded, half to systems that lack
         grades; what is beyond the answers there are, as they come. A grade of a pair is one for both systems.
@@ -171,7 +180,19 @@ class _Rested:
         return np.asarray(((even + lacking) / np.maximum(room, 1.0)) @ self.part + beyond)
 
 
-def _rested(estimates: Estimates, by: Sequence[str], level: float) -> _Rested:
+def _rested(
+    estimates: Estimates, by: Sequence[str], level: float
+) -> tuple[_Rested, tuple[PlannedWidths, PlannedWidths]]:
+    """What a plan rests on, and widths by `_COUNTS`, whatever they are aimed at."""
+
+    def compute() -> tuple[_Rested, tuple[PlannedWidths, PlannedWidths]]:
+        rested = _rest(estimates, by, level)
+        return rested, rested.widths()
+
+    return estimates.once(("label plan", *by, level), compute)
+
+
+def _rest(estimates: Estimates, by: Sequence[str], level: float) -> _Rested:
     units = estimates.units
     groups, quality = estimates.of(by, level)
     systems, of_systems = estimates.of(("system",), level)
@@ -187,14 +208,16 @@ def _rested(estimates: Estimates, by: Sequence[str], level: float) -> _Rested:
 
 
 def _planned(
-    rested: _Rested, about: tuple[str, str, float], target: float | None, price: float | None
+    rested: _Rested,
+    plan: PlannedWidths,
+    alone: PlannedWidths,
+    about: tuple[str, str, float],
+    target: float | None,
+    price: float | None,
 ) -> LabelPlan:
     scale = abs(rested.units.shown_width())
     today = float(np.nanmean(rested.now))
     aim = 0.75 * today if target is None else target / scale
-    plan = planned_widths(
-        rested.quality, np.array([rested.handed_out(count) for count in _COUNTS]), rested.level
-    )
     needed, low, high = (
         grades_for(width, _COUNTS, aim) for width in (plan.mean, plan.mean_low, plan.mean_high)
     )
@@ -216,17 +239,15 @@ def _planned(
             )
             for k in np.flatnonzero(np.isin(_COUNTS, STEPS) & (rested.part.sum() >= _COUNTS))
         ),
-        rows=_rows(rested, aim, scale, plan),
+        rows=_rows(rested, aim, scale, plan, alone),
     )  # fmt: skip
 
 
-def _rows(rested: _Rested, aim: float, scale: float, plan: PlannedWidths) -> tuple[RowPlan, ...]:
+def _rows(
+    rested: _Rested, aim: float, scale: float, plan: PlannedWidths, alone: PlannedWidths
+) -> tuple[RowPlan, ...]:
     next_50 = rested.handed_out(NEXT)
     k = int(np.flatnonzero(_COUNTS == NEXT)[0])
-    count = rested.now.size
-    alone = planned_widths(
-        rested.quality, np.repeat(_COUNTS[:, None], count, axis=1), rested.level, each_alone=True
-    )
     ungraded, means = rested.part.sum(0), rested.quality.means
 
     def row(g: int) -> RowPlan:
@@ -247,7 +268,7 @@ def _rows(rested: _Rested, aim: float, scale: float, plan: PlannedWidths) -> tup
             now, after, float(next_50[g] / max(next_50.sum(), 1e-12)), needed, reach,
         )  # fmt: skip
 
-    return tuple(row(g) for g in range(count))
+    return tuple(row(g) for g in range(rested.now.size))
 
 
 def _guessed(
