@@ -36,6 +36,15 @@ BIAS_WORLDS: tuple[BiasWorld | PairWorld, ...] = (
     PairWorld("no own family, pairs", FAIR_IN_PAIRS),
     BiasWorld("nothing planted, 240 answers", FAIR, prompts=30, taste=0.0),
     PairWorld("nothing planted, pairs", FAIR_IN_PAIRS, taste=0.0),
+    BiasWorld(
+        "no own family, 24 systems on 20 prompts",
+        FAIR,
+        prompts=20,
+        gap=1.0,
+        noise=NOISE,
+        taste=3.0,
+        families=FAMILIES * 3,
+    ),
 )
 
 
@@ -81,7 +90,7 @@ def _told(tally: Tally, at: str, told: dict[str, Any], truth: float) -> None:
 def _about_answers(world: BiasWorld, drawn: Biased, j: int) -> dict[str, float]:
     """What the report should say of the ``j``-th judge, by effect."""
     planted: Planted = world.judges[j]
-    mean = POINTS * (world.gap * np.mean([f == "red" for f in FAMILIES]) - 0.4 * 0.5)
+    mean = POINTS * (world.gap * np.mean([f == "red" for f in world.families]) - 0.4 * 0.5)
     mine = planted.level + (planted.slope - 1) * mean + drawn.of_system[j].mean() + 0.5 * planted.hard
     return {
         "severity": -float(mine),

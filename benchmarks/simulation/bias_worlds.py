@@ -64,6 +64,7 @@ class BiasWorld:
     gap: float = 0.5
     noise: float = 10.0
     twice: float = 0.5
+    families: tuple[str | None, ...] = FAMILIES  # of the systems
 
 
 BIASED = (
@@ -85,16 +86,16 @@ class Biased:
 
 
 def draw(world: BiasWorld, rng: np.random.Generator) -> Biased:
-    p, s, judges = world.prompts, SYSTEMS, len(JUDGES)
+    p, s, judges = world.prompts, len(world.families), len(JUDGES)
     n = p * s
     system, prompt = np.tile(np.arange(s), p), np.repeat(np.arange(p), s)
     hard = (np.arange(p) % 2)[prompt]
-    better = np.array([world.gap if f == "red" else 0.0 for f in FAMILIES])
+    better = np.array([world.gap if f == "red" else 0.0 for f in world.families])
     deviation = np.sqrt(0.3) * rng.standard_normal(p)[prompt] + np.sqrt(0.7) * rng.standard_normal(n)
     theta = 50 + POINTS * (better[system] - 0.4 * hard + deviation)
     words = _WORDS + 0.5 * (0.4 * deviation + np.sqrt(1 - 0.4**2) * rng.standard_normal(n))
     marks = rng.integers(0, 5, n).astype(float)
-    own = np.array([[family == judge.family for family in FAMILIES] for judge in JUDGES])
+    own = np.array([[family == judge.family for family in world.families] for judge in JUDGES])
     tastes = world.taste * rng.standard_normal((judges, s))
     tastes[3] = tastes[0]  # the newer version has the older one's
     planted = world.judges
@@ -113,7 +114,7 @@ def draw(world: BiasWorld, rng: np.random.Generator) -> Biased:
     found = evidence(
         prompt=prompt, system=system, systems=s, stratum=hard, judges=JUDGES, scale=Scale(0, 100),
         unit=np.tile(np.arange(n), judges), judge=np.repeat(np.arange(judges), n), value=values.ravel(),
-        words=2.0**words - 1, marks=2.0**marks - 1, system_families=FAMILIES,
+        words=2.0**words - 1, marks=2.0**marks - 1, system_families=world.families,
         v_place=place.ravel().astype(np.int8), people=(h_unit, h_value, person),
     )  # fmt: skip
     return Biased(found, of_system)
