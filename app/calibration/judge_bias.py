@@ -53,12 +53,16 @@ def judge_bias(design: Design, *, level: float = 0.95) -> Report:
         ``multiplicity``: over how many effects p-values were adjusted, and how. Effects are those of `told`.
     """
     evidence = design.evidence
-    people = graded_units(
-        grade=to_inner(evidence.criterion, evidence.h_value, design.signed), graded_unit=evidence.h_unit
-    )
+    given: Any = {
+        "grade": to_inner(evidence.criterion, evidence.h_value, design.signed),
+        "graded_unit": evidence.h_unit,
+    }
+    people = graded_units(**given)
+    # Pairs have no level that one person could set lower than another.
+    even = people if design.signed else graded_units(**given, annotator=evidence.h_annotator)
     changes = version_changes(design, level, points(design))
     judges = [
-        _effects_of(design, judged(design, code), people, changes[code], level)
+        _effects_of(design, judged(design, code), people, even, changes[code], level)
         for code in range(len(evidence.judges))
     ]
     return {
@@ -98,13 +102,17 @@ def worth_of_panel(design: Design, fit: Fit, *, level: float = 0.95) -> Report |
     return asdict(worth)
 
 
-def _effects_of(design: Design, judge: Judged, people: GradedUnits, changes: Report, level: float) -> Report:
+def _effects_of(
+    design: Design, judge: Judged, people: GradedUnits, even: GradedUnits, changes: Report, level: float
+) -> Report:
+    """``people`` as they graded; ``even`` with their severities taken out, where quality is held fixed."""
     evidence, scale = design.evidence, points(design)
-    anchors, graded = judged_anchors(design, judge, people)
+    as_graded, graded = judged_anchors(design, judge, people)
+    anchors, _ = judged_anchors(design, judge, even)
     fixed = _fixed(anchors)
     about: Any = {"unit": _POINTS, "scale": scale, "level": level}
     effects = {
-        "severity": tell(lambda: severity(anchors, level=level), _POINTS, scale, no_effect=0.0),
+        "severity": tell(lambda: severity(as_graded, level=level), _POINTS, scale, no_effect=0.0),
         "discrimination": tell(lambda: discrimination(_told(fixed), level=level), "slope", no_effect=1.0),
         **_order(design, judge, level),
         **{

@@ -98,6 +98,19 @@ def test_own_family_is_found_where_planted_and_silent_elsewhere():
     assert told(report, 1, "own_family")["interval"][0] <= 0 <= told(report, 1, "own_family")["interval"][1]
 
 
+def test_a_severe_person_does_not_make_judges_look_sharper():
+    """A severity among people who share answers is no noise: taken for one, slopes come out larger."""
+    evidence = plant(anchors=300, all_judges=True).evidence
+    severe = np.where(evidence.h_annotator == 1, evidence.h_value - 1.0, evidence.h_value)
+    before, after = (judge_bias(build_design(one)) for one in (evidence, replace(evidence, h_value=severe)))
+    for judge in range(6):
+        for name in ("discrimination", "length"):
+            assert told(after, judge, name)["interval"] == pytest.approx(
+                told(before, judge, name)["interval"]
+            )
+        assert told(after, judge, "severity")["estimate"] < told(before, judge, "severity")["estimate"]
+
+
 def test_missing_verdicts_are_counted_by_reason():
     evidence = plant(all_judges=True).evidence
     missing = np.flatnonzero(evidence.v_judge == 2)[:36]

@@ -64,7 +64,7 @@ def test_systems_that_are_alike_by_luck_do_not_make_the_interval_narrower_than_p
 
 
 def test_many_systems_on_few_prompts_do_not_make_a_better_family_look_favoured():
-    """Weights fitted to a covariance of 20 systems from 20 prompts favour it in 8.5% of these worlds."""
+    """Weights fitted to a covariance of 20 systems from 20 prompts favour it in about 8% of these worlds."""
     favoured = []
     for seed in range(200):
         anchors, family = world(np.random.default_rng([4, seed]), prompts=20, systems=20, gap=0.5)
