@@ -48,16 +48,8 @@ def annotators_table(found: Sequence[Measured]) -> People:
         if how:
             where = f" on {one.criterion}" if len(found) > 1 else ""
             outliers.append(f"{name} ({how}{where})")
-        rows.append(
-            (
-                str(name),
-                one.criterion,
-                int(mine.sum()),
-                *_three(share),
-                *_three(shift),
-                how or ("cannot tell" if shift is None else "no"),
-            )
-        )
+        apart = how or ("cannot tell" if shift is None else "no")
+        rows.append((str(name), one.criterion, int(mine.sum()), *_three(share), *_three(shift), apart))
     columns = (
         *("annotator", "criterion", "pairs", "really differ", "differ from", "differ to"),
         *("above the others by", "above from", "above to", "apart"),

@@ -15,6 +15,7 @@ from app.stats.shares import Share
 
 _SURE = "Every pair agrees, so how far this might be off cannot be told."
 _CHANCE = "People agree no better than by chance, so there is nothing in their grades for a judge to follow."
+_NAMED = 8  # people who are apart, in a sentence; the table has all
 _OF_PAIRS = 3
 """What a person can say of a pair: the one, the other, a tie."""
 
@@ -57,7 +58,10 @@ def summary_of(found: Sequence[Measured], outliers: Sequence[str]) -> str:
     if len(found) > 1:
         above = sum(one.above for one in found)
         said += f" It is the worst of {len(found)} criteria, {above or 'none'} of them surely above."
-    return said + (f" Apart from the others: {', '.join(outliers)}." if outliers else "")
+    if not outliers:
+        return said
+    more = f" and {len(outliers) - _NAMED} more" if len(outliers) > _NAMED else ""
+    return f"{said} Apart from the others: {', '.join(outliers[:_NAMED])}{more}."
 
 
 def _agreement(one: Measured) -> tuple[Estimate, ...]:
