@@ -137,4 +137,7 @@ def _how(shift: Effect | None, more: Effect | None) -> str:
 
 
 def _three(one: Effect | Share | None) -> tuple[float | None, float | None, float | None]:
-    return (None, None, None) if one is None else (one.estimate, one.low, one.high)
+    if one is None:
+        return None, None, None
+    sure = isinstance(one, Effect) and one.std_error <= 0  # all alike: how far it is off cannot be told
+    return (one.estimate, None, None) if sure else (one.estimate, one.low, one.high)

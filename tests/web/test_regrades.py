@@ -125,6 +125,23 @@ def test_cold_grades_are_held_against_the_set_and_change_none_of_it(client, firs
     assert [(one["done"], one["wanted"], one["version"]) for one in listed] == [(40, 40, 1)]
 
 
+def test_where_nobody_differs_no_interval_says_how_surely_nothing_moves(client):
+    alike = [{**row, "item_id": f"alike-{row['item_id']}"} for row in rows()]
+    form = {"rubric": "point", "anchor_set": "alike"}
+    client.post("/anchors", files={"file": ("grades.csv", csv_file(alike).getvalue())}, data=form)
+    queue = client.post("/anchor-sets/alike/regrades", json={"items": 30}).json()["regrade"]["queue"]
+    while (item := take(client, f"/annotation-queues/{queue}", "kim")) is not None:
+        system, number = item["answers"][0].split()[1], int(item["answers"][0].split()[-1].rstrip("."))
+        said = {"helpfulness": [score(number, system)]}
+        give(client, f"/annotation-queues/{queue}", "kim", item["id"], scores=said)
+    found = audit(client, "disagreement", anchor_set="alike", parameters=f'{{"regrade": "{queue}"}}')
+    (systems,) = (one for one in found["tables"] if one["name"] == "systems")
+    for row in systems["rows"]:
+        said = dict(zip(systems["columns"], row, strict=True))
+        assert (said["cold above by"], said["above from"], said["above to"]) == (0, None, None)
+        assert said["really differ"] == 0 < said["differ to"]
+
+
 def test_nothing_else_gets_into_a_cold_queue_or_out_of_it(client, regraded):
     queue = regraded["address"]
     assert client.get(queue).json()["cold"] is True
