@@ -16,9 +16,10 @@ that prior and today's grades together expect, so
 
 over which the width is averaged by three-point Gauss-Hermite quadrature.
 
-*The rest.* The slope part falls with the group's grades and with all grades together, n / n' N / (N + M); the
-traffic part no grade lowers. Today's width enters by its ratio to the formula's, so that what the formula
-leaves out (shared prompts) is left out on both sides.
+*The rest.* The slope part falls with the group's grades and with all grades together, n / n' N / (N + M). No
+grade lowers the traffic's own variance; its covariance with the anchors is chance, and falls as n / n'.
+Today's width enters by its ratio to the formula's, so that what the formula leaves out (shared prompts) is
+left out on both sides.
 
 *Range.* A variance s^2 with d degrees of freedom becomes, with d' more, s^2 (d + d' F(d', d)) / (d + d'),
 where degrees count for less if residuals have heavy tails. Its quantiles, with the spread of the quadrature
@@ -35,6 +36,7 @@ from scipy.special import betainc, fdtri, ndtri
 
 from app.stats.fab import fab_intervals
 from app.stats.group_quality import MINIMUMS, Basis, GroupQuality
+from app.stats.grouped import sum_by
 from app.stats.rectifier import RectifiedMeans
 from app.stats.variances import (
     SATURATED,
@@ -101,7 +103,7 @@ def planned_widths(
     all_more = more if each_alone else more.sum(1, keepdims=True)
     left = np.where(grown > 0, start.n / np.maximum(grown, 1e-12), 0.0)
     flat = quality.means.slope_variance * left * all_now / np.maximum(all_now + all_more, 1e-12)
-    flat = flat + quality.means.traffic_variance
+    flat = flat + _traffic(quality.means, left)
     curve = _finite(quality, more) / np.maximum(grown, 1e-12)
     halves = np.stack(
         [_half(start, estimate.at(node), flat, curve * then.dispersion, then.df, level) for node in _NODES]
@@ -294,6 +296,12 @@ def _half(start: _Start, estimate: Floats, flat: Floats, curve: Floats, df: Floa
         level=level, steps=_STEPS,
     )  # fmt: skip
     return np.asarray(0.5 * (upper - lower)).reshape(shape)
+
+
+def _traffic(means: RectifiedMeans, left: Floats) -> Floats:
+    """(K, G) the traffic's own variance, and what is ``left`` of its chance covariance with the anchors."""
+    own = sum_by(means.traffic_group, means.traffic_influence**2, means.n_units.size)
+    return np.maximum(own + (means.traffic_variance - own) * left, 0.0)
 
 
 def _finite(quality: GroupQuality, more: Floats) -> Floats:

@@ -122,7 +122,7 @@ def _answer(plan: LabelPlan) -> str:
             f"No number of grades brings {aimed}: part of its width is the traffic's. Have judges grade "
             "answers to more prompts."
         )
-    paid = "" if plan.needed_cost_usd is None else f", {money(plan.needed_cost_usd)}"
+    paid = "" if plan.needed_cost_usd is None else f" ({money(plan.needed_cost_usd)})"
     if plan.firm or plan.assumed:
         return f"About {count(plan.needed)} more grades{paid} bring {aimed}."
     low, high = count(plan.needed_low or 0), plan.needed_high
