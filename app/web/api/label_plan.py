@@ -20,6 +20,9 @@ router = APIRouter(tags=["annotation"], route_class=StrictRoute)
 Reader = Annotated[Caller, needs(Scope.READ, Scope.ANCHORS)]
 
 
+_WIDTH = {"half_width": 0.16, "low": 0.15, "high": 0.175}
+
+
 class WidthOut(Answered):
     """A half-width to come."""
 
@@ -32,7 +35,9 @@ class StepOut(Answered):
     """What so many more grades bring."""
 
     grades: int = Field(description="Further human grades.", examples=[50])
-    mean: WidthOut = Field(description="Mean half-width of the intervals that there are today.")
+    mean: WidthOut = Field(
+        description="Mean half-width of the intervals that there are today.", examples=[_WIDTH]
+    )
     widest: float = Field(description="The widest interval's expected half-width.", examples=[0.21])
     cost_usd: float | None = Field(description="What they cost, if a price was given.", examples=[75.0])
 
@@ -48,7 +53,8 @@ class RowPlanOut(Answered):
     ungraded: int = Field(description="Answers with verdicts that nobody has graded.", examples=[310])
     half_width: float | None = Field(description="Half of its interval now; null without.", examples=[0.22])
     after_50: WidthOut | None = Field(
-        description="After its share of the next 50 grades; null where there is no interval then either."
+        description="After its share of the next 50 grades; null where there is no interval then either.",
+        examples=[_WIDTH],
     )
     share: float = Field(description="Its share of the next 50 grades.", examples=[0.3])
     needed: int | None = Field(
