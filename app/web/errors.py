@@ -235,9 +235,13 @@ def _wrong_media_type(request: Request) -> str | None:
     given = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if body_field is None or (not given and request.headers.get("content-length", "0") == "0"):
         return None
-    form = type(body_field.field_info).__name__ in {"Form", "File"}
-    wanted = "multipart/form-data" if form else "application/json"
-    fits = given == wanted or (not form and given.endswith("+json"))
+    kind = type(body_field.field_info).__name__
+    wanted = "multipart/form-data" if kind in {"Form", "File"} else "application/json"
+    fits = given == wanted
+    if kind == "Form":  # of a page, without a file: a browser sends it so
+        fits = fits or given == "application/x-www-form-urlencoded"
+    elif kind != "File":
+        fits = fits or given.endswith("+json")
     return None if fits else f"send {wanted}, not {given or 'a body without a content type'}"
 
 

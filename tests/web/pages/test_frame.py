@@ -46,6 +46,14 @@ def test_a_page_lets_nothing_in_from_elsewhere(plain: httpx2.Client, path: str) 
     assert "<script" not in response.text
 
 
+def test_a_form_that_lacks_something_is_told_what(plain: httpx2.Client) -> None:
+    """A browser sends forms without files as another content type than scripts do."""
+    refused = plain.post("/ui/annotate", data={"name": "", "rubric": "point", "anchor_set": "first"})
+    assert refused.status_code == 422
+    assert "body.name" in refused.text
+    assert plain.post("/audits", data={"anchor_set": "first"}).status_code == 415  # where files are sent too
+
+
 def test_an_empty_project_is_told_its_first_command(plain: httpx2.Client) -> None:
     text = plain.get("/ui").text
     assert "curl -s -X PUT http://127.0.0.1" in text
