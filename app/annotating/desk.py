@@ -15,6 +15,7 @@ from app.domain.annotation import (
     QueueItem,
     Scores,
     State,
+    spelled,
     turned,
 )
 from app.domain.ids import content_id, show_id
@@ -130,7 +131,7 @@ class Desk:
         apart = {one.item.id: one for one in disagreements(rubric, tuple(items.values()), said)}
         if item_id not in apart:
             raise Conflict("people do not disagree on this item")
-        if any(one.annotator.id == annotator.id for one in apart[item_id].grades):
+        if any(one.annotator.spelled == annotator.spelled for one in apart[item_id].grades):
             raise Conflict("who graded an item cannot settle what others say of it; ask somebody else")
         item = items[item_id]
         order = drawn_order(item, annotator)
@@ -144,7 +145,8 @@ class Desk:
         items = await annotation_queues.queue_items(self.db, queue)
         said = by_items(await annotations.annotations_of(self.db, queue))
         own = [one for many in said.values() for one in many if one.annotator.id == annotator.id]
-        had = {one.queue_item_id for one in own if one.state is not State.OPEN}
+        same = (one for many in said.values() for one in many if one.annotator.spelled == annotator.spelled)
+        had = {one.queue_item_id for one in same if one.state is not State.OPEN}
         had |= await self._graded_before(queue, annotator)
         left = [one for one in items if one.id not in had and _has_room(one, said, annotator)]
         graded = [one for one in own if one.state is State.DONE]
@@ -221,12 +223,11 @@ class Desk:
         )
 
     async def _graded_before(self, queue: Queue, annotator: Annotator) -> frozenset[int]:
-        """Items of a cold queue whose answers this person graded elsewhere, by name, as whatever type."""
+        """Items of a cold queue whose answers this person graded elsewhere, however spelled or typed."""
         if queue.regrade is None:
             return frozenset()
-        name = annotator.name.casefold()
         graders = await earlier_graders(self.db, queue)
-        return frozenset(key for key, names in graders.items() if name in {one.casefold() for one in names})
+        return frozenset(key for key, names in graders.items() if annotator.spelled in map(spelled, names))
 
     async def _before(self, queue: Queue, annotator: Annotator, item_id: int) -> tuple[QueueItem, Annotation]:
         said = await annotations.find_annotation(self.db, queue, annotator, item_id)

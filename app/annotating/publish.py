@@ -10,6 +10,7 @@ from app.anchoring.ingest import Schedule
 from app.annotating.progress import by_items
 from app.annotating.source import source_of
 from app.domain.anchors import (
+    SETTLING,
     AnchorSetOfAnotherRubric,
     AnchorSetVersion,
     HumanVerdict,
@@ -114,7 +115,7 @@ def human_verdicts(
                 annotator=one.annotator.name,
                 annotator_type=one.annotator.type,
                 graded_at=one.submitted_at,
-                source=source_of(queue.name) + (", settling a disagreement" if one.adjudicates else ""),
+                source=source_of(queue.name) + (SETTLING if one.adjudicates else ""),
                 blind=not one.adjudicates,
                 inclusion_probability=chances.get(item.id),
             )

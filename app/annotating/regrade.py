@@ -27,7 +27,7 @@ from app.domain.problems import BadInput, NotFound, Problem
 from app.domain.projects import Project
 from app.stats.stratified_draw import draw_stratified
 from app.storage import anchors, annotation_queues
-from app.storage.anchor_texts import anchor_grades
+from app.storage.anchor_texts import anchor_grades, shown_grades
 from app.storage.database import Database
 from app.storage.units import strata_of_items
 
@@ -131,7 +131,7 @@ class Regrades:
     ) -> tuple[RegradePlan, Sequence[Unit], Allocation]:
         refuse_bad_request(request)
         version = await self._version(project, name)
-        grades = await anchor_grades(self.db, project.id, name)
+        grades = await shown_grades(self.db, project.id, name)
         kind = (await rubric_or_refuse(self.db, project, version.rubric)).rubric.kind
         every = units_of(grades, kind)
         texts = await annotation_queues.answers_with_texts(

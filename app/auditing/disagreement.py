@@ -23,7 +23,7 @@ from app.domain.problems import BadInput, Problem
 from app.domain.rubrics import RubricKind, Scale
 from app.stats.errors import InsufficientData
 from app.storage import annotation_queues, annotations
-from app.storage.anchor_texts import anchor_grades
+from app.storage.anchor_texts import shown_grades
 from app.storage.database import Database
 from app.storage.units import strata_of_items
 
@@ -89,14 +89,14 @@ async def audit_disagreement(asked: Asked, means: Means) -> Outcome:
 async def _evidence(asked: Asked, db: Database, want: DisagreementParameters) -> Evidence:
     project, name = asked.project.id, str(asked.audit.anchor_set)
     if want.regrade is None:
-        return Evidence(said_in_set(await anchor_grades(db, project, name), want.cold))
+        return Evidence(said_in_set(await shown_grades(db, project, name), want.cold))
     queue = await annotation_queues.find_queue(db, project, want.regrade)
     if queue is None or queue.regrade is None or queue.anchor_set != name:
         wording = f"is no queue in which anchors of {name!r} are graded cold"
         raise BadInput("", [Problem(wording, path="regrade", value=want.regrade)])
     items = await annotation_queues.queue_items(db, queue)
     annotated = await annotations.annotations_of(db, queue)
-    before = await anchor_grades(db, project, name, version=queue.regrade.version)
+    before = await shown_grades(db, project, name, version=queue.regrade.version)
     cold = said_cold(queue, items, annotated)
     graded = {one.queue_item_id for one in annotated if one.state is State.DONE and not one.adjudicates}
     skipped = {one.queue_item_id for one in annotated if one.state is State.SKIPPED} - graded

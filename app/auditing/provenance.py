@@ -80,7 +80,7 @@ def faults(
         wrong.append(f"its source is a model ({word})")
     if grade.simulated and not wrong:
         wrong.append("a made-up person gave it")
-    if grade.blind is False:
+    if grade.unblinded:
         wrong.append("who graded saw systems or model scores")
     if copied:
         wrong.append(copied)
@@ -145,7 +145,7 @@ def _outcome(
             _counted(name, flags, grades)
             for name, flags in (
                 ("no_persons_own", [bool(wrong) for wrong, _ in found]),
-                ("saw_systems_or_scores", [g.blind is False for g in grades]),
+                ("saw_systems_or_scores", [g.unblinded for g in grades]),
                 ("blind", [g.blind is True for g in grades]),
                 ("with_a_time", [g.graded_at is not None for g in grades]),
                 ("with_an_interface", [g.source is not None for g in grades]),

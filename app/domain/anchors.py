@@ -8,6 +8,10 @@ SIMULATED_PEOPLE = "simulated"
 """The annotator type of people that a simulation made up. They measure nothing but simulated judges."""
 
 
+SETTLING = ", settling a disagreement"
+"""How the source of a grade ends whose giver saw others' grades here, but neither systems nor scores."""
+
+
 @dataclass(frozen=True, slots=True)
 class Provenance:
     """Who graded, when, from which source, and how the anchor was chosen.

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from unicodedata import category, normalize
 
 from app.domain.rubrics import RubricKind, RubricVersion
 
@@ -40,6 +41,18 @@ class Annotator:
     id: int
     name: str
     type: str
+
+    @property
+    def spelled(self) -> str:
+        """The name as `spelled` compares it."""
+        return spelled(self.name)
+
+
+def spelled(name: str) -> str:
+    """A name without what does not tell people apart: case, kinds and number of blanks, and how its accents
+    are encoded."""
+    seen = "".join(one for one in normalize("NFKC", name) if category(one) != "Cf")
+    return " ".join(normalize("NFKC", seen.casefold()).split())
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,15 +1,16 @@
 """The texts and the grades of an anchor set at its newest version."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, and_, not_, select
 
-from app.domain.anchors import SIMULATED_PEOPLE
+from app.domain.anchors import SETTLING, SIMULATED_PEOPLE
 from app.domain.ids import content_id, show_id
 from app.storage.columns import is_one_of
 from app.storage.database import Database
+from app.storage.meant_answers import meant_answers
 from app.storage.tables import (
     anchor_set_versions,
     anchor_sets,
@@ -63,6 +64,11 @@ class AnchorGrade:
         """Whether a made-up person gave it."""
         return self.annotator_type == SIMULATED_PEOPLE
 
+    @property
+    def unblinded(self) -> bool:
+        """Whether systems or model scores were seen; whoever settled a disagreement saw people's grades."""
+        return self.blind is False and not (self.source or "").endswith(SETTLING)
+
 
 async def anchor_texts(db: Database, project_id: int, name: str) -> tuple[AnchorText, ...]:
     """Every text that the set's anchors show, by item; those known without a text have none here."""
@@ -79,6 +85,28 @@ async def anchor_grades(
     """
     set_id = content_id(project_id, "anchor set", name)
     return await db.read(lambda c: _grades(c, set_id, version, but_not))
+
+
+async def shown_grades(
+    db: Database, project_id: int, name: str, *, version: int | None = None
+) -> tuple[AnchorGrade, ...]:
+    """As `anchor_grades`, each about the answers whose texts a person would be shown."""
+    set_id = content_id(project_id, "anchor set", name)
+
+    def read(connection: Connection) -> tuple[AnchorGrade, ...]:
+        found = _grades(connection, set_id, version, None)
+        named = {key for one in found for key in (one.answer_id, one.other_answer_id) if key is not None}
+        meant = meant_answers(connection, named)
+        return tuple(
+            replace(
+                one,
+                answer_id=meant.get(one.answer_id, one.answer_id),
+                other_answer_id=meant.get(one.other_answer_id or 0, one.other_answer_id),
+            )
+            for one in found
+        )
+
+    return await db.read(read)
 
 
 def item_name(external_id: str | None, item_id: int) -> str:
@@ -102,7 +130,9 @@ def _texts(connection: Connection, set_id: int) -> tuple[AnchorText, ...]:
         .distinct()
     ).all()
     item_ids = sorted({row.item_id for row in rows})
-    answer_ids = sorted({one for row in rows for one in row[1:] if one is not None})
+    named = {one for row in rows for one in row[1:] if one is not None}
+    meant = meant_answers(connection, named)
+    answer_ids = sorted({meant.get(one, one) for one in named})
     about = connection.execute(select(items).where(is_one_of(connection, items.c.id, item_ids))).all()
     names = {row.id: item_name(row.external_id, row.id) for row in about}
     wanted = [

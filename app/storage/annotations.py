@@ -58,8 +58,8 @@ async def take_item(
     """The item this person has open, or else the next one, held for them; None if nothing is left.
 
     Each person meets the items in an order of their own. An item is offered while fewer people than it
-    wants have graded it or have it open. ``order`` draws the order in which its answers are shown; items of
-    ``but_not`` are not for this person.
+    wants have graded it or have it open, and not to somebody who had it under another spelling or type.
+    ``order`` draws the order in which its answers are shown; items of ``but_not`` are not for this person.
     """
 
     def take(connection: Connection) -> tuple[QueueItem, Annotation] | None:
@@ -73,8 +73,10 @@ async def take_item(
             _resume(connection, first.queue_item_id, annotator.id, now)
             return items[first.queue_item_id], first
         busy = Counter(one.queue_item_id for one in said if _counts(one, now))
+        same = (one for one in said if one.annotator.spelled == annotator.spelled)
+        had = {one.queue_item_id for one in same if one.state is not State.OPEN} | mine.keys()
         theirs = [one for one in items.values() if one.id not in but_not]
-        free = [one for one in theirs if one.id not in mine and busy[one.id] < one.wanted]
+        free = [one for one in theirs if one.id not in had and busy[one.id] < one.wanted]
         if not free:
             return None
         item = min(free, key=lambda one: content_id(one.id, annotator.id))

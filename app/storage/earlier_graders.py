@@ -10,6 +10,7 @@ from app.domain.annotation import Queue, State
 from app.storage.annotation_queues import items_in
 from app.storage.columns import is_one_of
 from app.storage.database import Database
+from app.storage.meant_answers import bare_answers
 from app.storage.tables import annotation_items, annotations, annotators, human_verdicts
 
 
@@ -24,7 +25,10 @@ async def earlier_graders(db: Database, queue: Queue) -> Mapping[int, frozenset[
 def _graders(connection: Connection, queue: Queue) -> Mapping[int, frozenset[str]]:
     items = items_in(connection, queue.id)
     wanted = sorted({key for one in items for key in one.answer_ids})
-    by_answer = _in_sets(connection, wanted)
+    bare = bare_answers(connection, wanted)
+    by_answer = _in_sets(connection, [*wanted, *bare.values()])
+    for answer, textless in bare.items():
+        by_answer[answer] |= by_answer[textless]
     for answer, names in _in_other_queues(connection, queue, {one.item_id for one in items}).items():
         by_answer[answer] |= names
     return {one.id: frozenset().union(*(by_answer[key] for key in one.answer_ids)) for one in items}

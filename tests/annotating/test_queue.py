@@ -181,8 +181,9 @@ def test_a_third_person_settles_what_two_disagree_on_and_all_grades_stay(client,
         give(client, queue, who, item, scores={"helpfulness": [score]}, note=f"because {score}")
     (apart,) = client.get(f"{queue}/disagreements").json()["items"]
     assert (apart["id"], apart["settled"]) == (item, False)
-    refused = client.post(f"{queue}/items/{item}/adjudication", params={"annotator": "kim"})
-    assert refused.status_code == 409
+    for who in ("kim", "KIM "):
+        refused = client.post(f"{queue}/items/{item}/adjudication", params={"annotator": who})
+        assert refused.status_code == 409
     shown = client.post(f"{queue}/items/{item}/adjudication", params={"annotator": "max"}).json()
     assert sorted(one["note"] for one in shown["earlier"]) == ["because 1", "because 5"]
     assert not any(name in str(shown) for name in ("kim", "lee", *SYSTEMS))
@@ -192,6 +193,18 @@ def test_a_third_person_settles_what_two_disagree_on_and_all_grades_stay(client,
     said = {(value, source, blind) for _, value, source, blind, _ in _stored(service, "point-people")}
     plain = "people grading in the queue first"
     assert said == {(5.0, plain, 1), (1.0, plain, 1), (2.0, f"{plain}, settling a disagreement", 0)}
+
+
+def test_one_person_under_two_spellings_is_not_two(client):
+    grade(client, "point", 1, SYSTEMS[:1])
+    queue = make(client)
+    client.post(f"{queue}/items", json={"items": [{"item_id": "q1", "systems": [SYSTEMS[0]]}], "graders": 2})
+    item = take(client, queue, "José Núñez")["id"]
+    give(client, queue, "José Núñez", item, scores={"helpfulness": [4]})
+    for name in ("JOSÉ  NÚÑEZ", "Jose\u0301 Nu\u0301n\u0303ez", "José\u00a0Núñez"):
+        answer = client.post(f"{queue}/next", params={"annotator": name, "annotator_type": "crowd"})
+        assert answer.json() == {"item": None, "done": 0, "left": 0}, name
+    assert take(client, queue, "Jose Nunez")["id"] == item
 
 
 def test_what_cannot_be_shown_is_refused_by_name(client):

@@ -15,6 +15,7 @@ from app.domain.problems import BadInput
 from app.domain.projects import Project
 from app.reporting.quality_report import Quality
 from app.storage import annotation_queues
+from app.storage.anchor_texts import shown_grades
 from app.storage.annotations import annotator_of
 from app.storage.database import Database
 from app.storage.earlier_graders import earlier_graders
@@ -78,6 +79,29 @@ async def test_whoever_graded_an_answer_anywhere_has_seen_it(
     mine = {name: await desk.mine(queue, annotator_of(project.id, name, "student"))
             for name in ("ann", "BOB", "eve", "kim")}  # fmt: skip
     assert {name: one.left for name, one in mine.items()} == {"ann": 0, "BOB": 13, "eve": 18, "kim": 19}
+
+
+async def test_anchors_without_texts_are_drawn_where_the_text_is_known(
+    db: Database, project: Project, regrades: Regrades, now: datetime
+):
+    """As in an anchor file of grades alone, whose answers came with verdicts or from a grade."""
+    bare = [{**one, "prompt": "", "answer": "", "annotator": "dan"} for one in rows()]
+    await Anchors(db).upload(project, file=csv_file(bare), rubric="one", anchor_set="bare")
+    queue, plan = await regrades.begin(project, "bare", RegradeRequest(items=19))
+    assert (plan.population, plan.untexted) == (19, 0)
+    graders = (await earlier_graders(db, queue)).values()
+    assert all(
+        {"ann", "dan"} <= names for names in graders
+    )  # the one saw the text, the other is asked about it
+    desk = Desk(db)
+    assert (await desk.mine(queue, annotator_of(project.id, "Dan", "student"))).left == 0
+    while (item := await desk.next(queue, annotator_of(project.id, "kim", "expert"))) is not None:
+        assert item.prompt
+        assert all(item.answers)
+        await desk.save(queue, annotator_of(project.id, "kim", "expert"), item.id, scores={"helpful": [3]})
+    before = await shown_grades(db, project.id, "bare")
+    items = await annotation_queues.queue_items(db, queue)
+    assert {(one.answer_id,) for one in before} == {one.answer_ids for one in items}
 
 
 async def test_more_systems_than_draws_are_put_together(project: Project, regrades: Regrades):

@@ -94,6 +94,17 @@ def test_grades_that_saw_scores_are_put_aside_until_a_person_decides(client, anc
     assert client.get("/quarantine?anchor_set=seen&pending=true").json()["items"] == []
 
 
+def test_who_settled_a_disagreement_saw_people_and_no_scores(client, anchors):
+    settled = rows(
+        annotator="cy", blind="no", source="people grading in the queue x, settling a disagreement"
+    )
+    anchors("settled", [*rows(), *settled[::2]])
+    found = audit(client, "provenance", anchor_set="settled")
+    assert (found["verdict"], numbers(found)["saw_systems_or_scores"]) == ("passed", 0.0)
+    assert numbers(found)["blind"] == pytest.approx(8 / 12)
+    assert client.get("/quarantine?anchor_set=settled").json()["items"] == []
+
+
 def test_what_is_put_aside_counts_for_nothing_in_a_calibration(client, anchors):
     from tests.web.pages.planted import pointwise
 
