@@ -9,6 +9,7 @@ from app.domain.items import Answer, Item
 from app.storage.anchor_texts import item_name
 from app.storage.columns import is_one_of
 from app.storage.database import Database
+from app.storage.meant_answers import meant_answers
 from app.storage.tables import answers, human_verdicts, items, systems, texts
 
 
@@ -29,14 +30,18 @@ async def anchors_with_texts(db: Database, project_id: int, anchor_set: str) -> 
 
 def _load(connection: Connection, set_id: int) -> tuple[ShownItem, ...]:
     h = human_verdicts.c
-    units = connection.execute(
+    graded = connection.execute(
         select(h.item_id, h.answer_id, h.other_answer_id)
         .where(h.anchor_set_id == set_id, h.removed_in.is_(None))
         .distinct()
-        .order_by(h.item_id, h.answer_id, h.other_answer_id)
     ).all()
-    item_ids = sorted({row.item_id for row in units})
-    answer_ids = sorted({one for row in units for one in row[1:] if one is not None})
+    named = {one for row in graded for one in row[1:] if one is not None}
+    meant = meant_answers(connection, named)
+    units = sorted(
+        {(item, tuple(meant.get(one, one) for one in both if one is not None)) for item, *both in graded}
+    )
+    item_ids = sorted({item for item, _ in units})
+    answer_ids = sorted({one for _, shown in units for one in shown})
     about = {
         row.id: row
         for row in connection.execute(select(items).where(is_one_of(connection, items.c.id, item_ids)))
@@ -61,9 +66,8 @@ def _load(connection: Connection, set_id: int) -> tuple[ShownItem, ...]:
         )
     }
     found = []
-    for unit in units:
-        row = about[unit.item_id]
-        shown = [said[one] for one in (unit.answer_id, unit.other_answer_id) if one is not None]
+    for item_id, answered in units:
+        row, shown = about[item_id], [said[one] for one in answered]
         if row.prompt_text_id is None or any(one.text_id is None for one in shown):
             continue
         item = Item(

@@ -15,11 +15,12 @@ from app.domain.problems import BadInput
 from app.domain.projects import Project
 from app.reporting.quality_report import Quality
 from app.storage import annotation_queues
-from app.storage.anchor_texts import shown_grades
+from app.storage.anchor_texts import anchor_texts, shown_grades
 from app.storage.annotations import annotator_of
 from app.storage.database import Database
 from app.storage.earlier_graders import earlier_graders
 from app.storage.rubrics import put_rubric
+from app.storage.shown_items import anchors_with_texts
 from tests.anchoring.files import ONE, csv_file, grade
 
 SIZES = {"bot-a": 12, "bot-b": 6, "bot-c": 1}
@@ -102,6 +103,12 @@ async def test_anchors_without_texts_are_drawn_where_the_text_is_known(
     before = await shown_grades(db, project.id, "bare")
     items = await annotation_queues.queue_items(db, queue)
     assert {(one.answer_id,) for one in before} == {one.answer_ids for one in items}
+    # The other audits read the same texts.
+    told = {(one.item, one.text) for one in await anchor_texts(db, project.id, "bare")}
+    assert told == {(one.item, one.text) for one in await anchor_texts(db, project.id, "first")}
+    shown = await anchors_with_texts(db, project.id, "bare")
+    assert shown == await anchors_with_texts(db, project.id, "first")
+    assert len(shown) == 19
 
 
 async def test_more_systems_than_draws_are_put_together(project: Project, regrades: Regrades):
