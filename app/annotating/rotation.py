@@ -14,7 +14,7 @@ from app.annotating.queues import Queues
 from app.annotating.rotation_link import CriterionLink, link_rotation
 from app.domain.anchors import AnchorSetVersion
 from app.domain.ids import read_id, show_id
-from app.domain.problems import BadInput, NotFound, Problem
+from app.domain.problems import BadInput, Conflict, NotFound, Problem
 from app.domain.projects import Project
 from app.domain.rotation import EXPORT_COUNTS_AS, AnchorAge, Rotation, RotationPolicy
 from app.reporting.quality_report import Quality
@@ -160,6 +160,14 @@ class Rotations:
             warnings=tuple(warnings),
             now=self.now(),
         )
+
+    async def refuse_stale(self, project: Project, name: str, planned: int) -> None:
+        """Raise Conflict unless the set still has the version whose plan somebody agreed to."""
+        newest = (await self.anchors.versions(project, name))[0].version
+        if newest != planned:
+            raise Conflict(
+                f"the set changed since version {planned} was planned for: it was rotated, or more"
+            )
 
     async def rotations(self, project: Project, name: str) -> tuple[Rotation, ...]:
         """All of a set, the newest first; NotFound if there is no such set."""

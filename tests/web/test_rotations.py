@@ -193,7 +193,10 @@ def test_the_page_plans_and_says_what_is_wrong_with_a_policy(project: httpx2.Cli
     wrong = project.get(path, params={"set": "people", "share": "0.4"})
     assert (wrong.status_code, "leaves an overlap of 0.6" in wrong.text) == (422, True)
     before = project.get(SET).json()["version"]
-    done = project.post(f"{path}?set=people", data={"share": "0.05"})
+    assert f'name="version" value="{before}"' in project.get(path, params={"set": "people"}).text
+    done = project.post(f"{path}?set=people", data={"share": "0.05", "version": before})
     assert done.status_code == 303, done.text
+    again = project.post(f"{path}?set=people", data={"share": "0.05", "version": before})  # clicked twice
+    assert (again.status_code, f"since version {before} was planned for" in again.text) == (422, True)
     assert project.get(SET).json()["version"] == before + 1
     assert "a file" in project.get(path, params={"set": "people"}).text

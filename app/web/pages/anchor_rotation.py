@@ -93,6 +93,7 @@ class RotationPage:
     shown: str
     may_rotate: bool
     proposes: bool
+    version: int
     done: tuple[DoneLine, ...]
 
 
@@ -148,13 +149,16 @@ async def rotate(
     services: Served,
     name: SetName,
     draw: Annotated[bool, Form()] = False,
+    version: Annotated[int | None, Form()] = None,
 ) -> Response:
-    """Do it."""
+    """Do it, once: a form that is sent again is of a version that is no longer the newest."""
     known = await services.rotations.policy(caller.project, name)
     form = {key: value for key, value in (await request.form()).items() if isinstance(value, str)}
     policy, wrong = _read(known, form)
     if not wrong:
         try:
+            if version is not None:
+                await services.rotations.refuse_stale(caller.project, name, version)
             done = await services.rotations.rotate(caller.project, name, policy, draw=draw)
             address = url("anchor-sets", "-", "rotation", shown_rotation_id(done), set=name)
             return RedirectResponse(address, 303, HEADERS)
@@ -241,6 +245,7 @@ async def _plan_page(
         shown=f"What would leave, then the most worn: {len(ordered):,} of {len(plan.anchors):,} items",
         may_rotate=may(request, Scope.ANCHORS),
         proposes=bool(plan.retire),
+        version=plan.version.version,
         done=tuple(map(_done, done)),
     )
     return show(request, "rotation.html", page, status=422 if wrong else 200)
