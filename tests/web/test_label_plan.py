@@ -57,6 +57,8 @@ def strata_are_planned_too(client):
     narrow = client.get("/label-plan", params={**ABOUT, **by, "target": 0.02}).json()["rows"]
     assert {row["reach"] for row in narrow} <= {"too_few_answers", "not_by_grades"}
     assert all(row["needed"] > row["ungraded"] for row in narrow if row["reach"] == "too_few_answers")
+    for endless in ({"target": "inf"}, {"cost_per_grade": "inf"}):
+        assert client.get("/label-plan", params={**ABOUT, **endless}).status_code == 422, endless
     wrong = client.get("/label-plan", params={**ABOUT, "by": "mood"})
     assert wrong.status_code == 422
     assert "mood" in wrong.text

@@ -123,6 +123,7 @@ async def get_label_plan(
         float | None,
         Query(
             gt=0,
+            allow_inf_nan=False,
             description="Half-width to aim at; by default three quarters of today's.",
             examples=[0.15],
         ),
@@ -131,7 +132,13 @@ async def get_label_plan(
         float, Query(ge=0.5, le=0.999, description="Coverage of the intervals.", examples=[0.95])
     ] = 0.95,
     cost_per_grade: Annotated[
-        float | None, Query(ge=0, description="What one human grade costs, in dollars.", examples=[1.5])
+        float | None,
+        Query(
+            ge=0,
+            allow_inf_nan=False,
+            description="What one human grade costs, in dollars.",
+            examples=[1.5],
+        ),
     ] = None,
 ) -> LabelPlanOut:
     """A range until enough is graded, then a number; `docs/label-planner.md` says how well both hold."""
