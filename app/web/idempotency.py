@@ -1,8 +1,9 @@
-"""Idempotency-Key on every POST, once for all routes."""
+"""Idempotency-Key on every POST, once for all routes; and forms of pages that were sent twice."""
 
 import asyncio
 from hashlib import sha256
 from tempfile import SpooledTemporaryFile
+from urllib.parse import parse_qs
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -25,6 +26,9 @@ class RepeatFirstAnswers:
     The same key with another request is a 409. Repeats that come while the first is still at work wait
     for it; where another process has the first, they get a 409 with ``Retry-After``. Kept are answers
     below 400 and failed grades (502): after any other error nothing was done, and the key is free again.
+
+    A form of a page whose address carries ``once`` is the same request if it was filled in the same way:
+    a button that was clicked twice does one thing.
     """
 
     def __init__(self, app: ASGIApp, answers: Answers) -> None:
@@ -42,6 +46,8 @@ class RepeatFirstAnswers:
         else:
             with SpooledTemporaryFile(_IN_MEMORY) as body:
                 fingerprint = await _spool(scope, receive, body)
+                if _header(scope) is None:
+                    key = f"form {fingerprint}"
                 await self._answer(scope, send, caller, key, fingerprint, _Replayed(body, receive))
 
     async def _answer(
@@ -161,6 +167,13 @@ async def _replay(send: Send, first: Replay) -> None:
 
 
 def _key(scope: Scope) -> str | None:
+    found = _header(scope)
+    if found is None and scope["path"].startswith("/ui/"):
+        found = next(iter(parse_qs(scope["query_string"].decode("latin-1")).get("once", ())), None)
+    return found
+
+
+def _header(scope: Scope) -> str | None:
     for name, value in scope["headers"]:
         if name == _HEADER:
             return str(value.decode("latin-1")).strip()

@@ -1,6 +1,8 @@
 """A cold regrade over HTTP: anchors drawn, graded by somebody new, held against the grades that stand."""
 
+import re
 import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import httpx2
@@ -277,3 +279,23 @@ def test_pairs_and_lists_are_graded_again_in_the_order_of_their_items(client, ki
     assert said["real_disagreements"]["interval"][1] > 0
     assert said["real_disagreements"]["n"] == (20 if kind == "pair" else 60)
     assert said["krippendorff_alpha"]["interval"] is None  # nothing differs: how sure that is, nobody knows
+
+
+def test_a_form_that_was_sent_twice_at_once_draws_once(service, client, first):
+    def form() -> str:
+        page = client.get("/ui/audits/-/regrade", params={"anchor_set": first, "items": 12})
+        return re.search(r'action="(/ui/audits/-/regrade\?once=[\w-]+)"', page.text)[1]
+
+    def send(address: str, items: int = 12) -> str:
+        with service.client() as one:
+            drawn = one.post(address, data={"anchor_set": first, "items": items})
+            assert drawn.status_code == 303, drawn.text
+            return drawn.headers["Location"]
+
+    address = form()
+    with ThreadPoolExecutor(4) as pool:
+        queues = set(pool.map(send, [address] * 4))
+    assert len(queues) == 1
+    assert send(address) in queues  # sent again by going back
+    assert send(address, 13) not in queues  # filled in otherwise
+    assert send(form()) not in queues  # the page was loaded again

@@ -6,6 +6,7 @@ from functools import lru_cache
 from hashlib import sha256
 from importlib.metadata import version
 from importlib.resources import files
+from secrets import token_urlsafe
 from typing import Any, Protocol
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -149,6 +150,8 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.globals["url"] = url
+    # What ends the address of a form that does one thing however often it is sent (app.web.idempotency).
+    environment.globals["once"] = lambda: f"once={token_urlsafe(12)}"
     return environment
 
 
