@@ -70,4 +70,7 @@ def the_page_tells_it(client, plan):
     assert page.status_code == 200
     assert page.text.count("<tr>") == 2 + len(plan["steps"]) + len(SYSTEMS) * len(LANGUAGES)
     assert ("A range, not a number" in page.text) or ("About" in page.text)
+    waiting = f"Only {sum(row['ungraded'] for row in plan['rows'])} answers wait"
+    assert waiting in client.get("/ui/annotate/-/plan", params={**of, "target": 0.15}).text
+    assert waiting not in client.get("/ui/annotate/-/plan", params={**of, "target": 0.22}).text
     assert "This cannot be planned" in client.get("/ui/annotate/-/plan", params={**of, "by": "mood"}).text

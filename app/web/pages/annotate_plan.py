@@ -123,12 +123,16 @@ def _answer(plan: LabelPlan) -> str:
             "answers to more prompts."
         )
     paid = "" if plan.needed_cost_usd is None else f" ({money(plan.needed_cost_usd)})"
+    waiting = sum(row.ungraded for row in plan.rows)
+    short = ""
+    if plan.needed > waiting:
+        short = f" Only {count(waiting)} answers wait for one: have judges grade answers to more prompts."
     if plan.firm or plan.assumed:
-        return f"About {count(plan.needed)} more grades{paid} bring {aimed}."
+        return f"About {count(plan.needed)} more grades{paid} bring {aimed}.{short}"
     low, high = count(plan.needed_low or 0), plan.needed_high
     most = "any number" if high is None else count(high)
     expected = f"about {count(plan.needed)}{paid} are expected to"
-    return f"Between {low} and {most} more grades bring {aimed}; {expected}."
+    return f"Between {low} and {most} more grades bring {aimed}; {expected}.{short}"
 
 
 def _worth_drawing(plan: LabelPlan) -> int:
