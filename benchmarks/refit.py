@@ -33,7 +33,7 @@ from app.domain.judging import JudgeVersion
 from app.domain.rubrics import Criterion, RubricKind, Scale
 from app.reporting.graded_units import graded_units
 from app.reporting.quality_groups import group_units
-from app.reporting.quality_rows import estimate, quality_rows
+from app.reporting.quality_rows import estimate, rows_of
 from app.stats.difference import anchor_overlap, traffic_covariance
 from app.stats.group_quality import pooled_difference_variance
 from app.storage.evidence import Evidence
@@ -124,7 +124,8 @@ def refit(evidence: Evidence, clock: Clock) -> None:
 
 
 def _table(units: Any, by: tuple[str, ...]) -> Any:
-    return quality_rows(units, group_units(units, by), LEVEL, "stream", True)
+    groups = group_units(units, by)
+    return rows_of(units, groups, estimate(units, groups, LEVEL, "stream"))
 
 
 def _comparisons(units: Any) -> list[float]:

@@ -73,13 +73,6 @@ def _estimate(
     )
 
 
-def quality_rows(
-    units: GradedUnits, groups: Groups, level: float, population: Population, calibrated: bool
-) -> tuple[tuple[QualityRow, ...], GroupQuality | None]:
-    quality = estimate(units, groups, level, population) if calibrated and groups.systems else None
-    return rows_of(units, groups, quality), quality
-
-
 def rows_of(units: GradedUnits, groups: Groups, quality: GroupQuality | None) -> tuple[QualityRow, ...]:
     """The rows by their ``quality``; None without a calibration: they then say what was seen."""
     count = len(groups.systems)

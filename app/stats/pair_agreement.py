@@ -17,7 +17,7 @@ from app.stats.agreement import alpha_of
 from app.stats.errors import InsufficientData
 from app.stats.grouped import sum_by
 from app.stats.jackknife import Effect, cluster_jackknife, sums_by_prompt
-from app.stats.shares import MIN_PROMPTS, Share
+from app.stats.shares import MIN_PROMPTS, Share, wilson
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.integer]
@@ -76,14 +76,17 @@ def share_of_pairs(hit: Bools, pairs: GradePairs, level: float = 0.95) -> Share:
         parts = sum_by(code, w * (hit - p))
         variance = prompts / (prompts - 1) * float(parts @ parts)
         effective = min(p * (1 - p) / max(variance, 1e-300), float(n))
-    low, high = _wilson(p, effective / unseen, float(stats.t.ppf(0.5 + level / 2, prompts - 1)))
-    return Share(p, low if hit.any() else 0.0, high if not hit.all() else 1.0, n, prompts, effective / unseen)
-
-
-def _wilson(p: float, n: float, z: float) -> tuple[float, float]:
-    centre = (p + z**2 / (2 * n)) / (1 + z**2 / n)
-    half = z / (1 + z**2 / n) * float(np.sqrt(p * (1 - p) / n + z**2 / (4 * n**2)))
-    return max(0.0, centre - half), min(1.0, centre + half)
+    low, high = wilson(
+        np.array(p), np.array(effective / unseen), np.array(stats.t.ppf(0.5 + level / 2, prompts - 1))
+    )
+    return Share(
+        estimate=p,
+        low=float(low) if hit.any() else 0.0,
+        high=float(high) if not hit.all() else 1.0,
+        n=n,
+        prompts=prompts,
+        effective=effective / unseen,
+    )
 
 
 def mean_of_pairs(value: Floats, pairs: GradePairs, level: float = 0.95) -> Effect:

@@ -81,10 +81,7 @@ def shares_by(*, hits: Floats, size: Ints, group: Ints, groups: int, level: floa
         alike = (p == 0) | (p == 1)
         effective = np.where(alike, prompts, np.minimum(p * (1 - p) / variance, n))
         effective[prompts < MIN_PROMPTS] = np.nan
-        z = stats.t.ppf(0.5 + level / 2, prompts - 1)
-        centre = (p + z**2 / (2 * effective)) / (1 + z**2 / effective)
-        half = z / (1 + z**2 / effective) * np.sqrt(p * (1 - p) / effective + z**2 / (4 * effective**2))
-    low, high = np.maximum(0.0, centre - half), np.minimum(1.0, centre + half)
+        low, high = wilson(p, effective, np.asarray(stats.t.ppf(0.5 + level / 2, prompts - 1)))
     known = np.isfinite(effective)
     return Shares(
         estimate=p,
@@ -94,3 +91,10 @@ def shares_by(*, hits: Floats, size: Ints, group: Ints, groups: int, level: floa
         prompts=prompts.astype(np.int64),
         effective=effective,
     )
+
+
+def wilson(p: Floats, n: Floats, z: Floats) -> tuple[Floats, Floats]:
+    """Ends of Wilson's score interval of shares ``p`` of ``n`` independent ones, at quantiles ``z``."""
+    centre = (p + z**2 / (2 * n)) / (1 + z**2 / n)
+    half = z / (1 + z**2 / n) * np.sqrt(p * (1 - p) / n + z**2 / (4 * n**2))
+    return np.maximum(0.0, centre - half), np.minimum(1.0, centre + half)

@@ -36,7 +36,9 @@ class RepeatFirstAnswers:
         self._running: dict[tuple[int, str], asyncio.Event] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        key = _key(scope) if scope["type"] == "http" and scope["method"] == "POST" else None
+        post = scope["type"] == "http" and scope["method"] == "POST"
+        header = _header(scope) if post else None
+        key = _once(scope) if post and header is None else header
         caller: Caller | None = scope.get("venire.caller")
         if key is None or caller is None:
             await self.app(scope, receive, send)
@@ -46,8 +48,8 @@ class RepeatFirstAnswers:
         else:
             with SpooledTemporaryFile(_IN_MEMORY) as body:
                 fingerprint = await _spool(scope, receive, body)
-                if _header(scope) is None:
-                    key = f"form {fingerprint}"
+                if header is None:
+                    key = f"form {fingerprint}"  # filled in otherwise, it is another request
                 await self._answer(scope, send, caller, key, fingerprint, _Replayed(body, receive))
 
     async def _answer(
@@ -166,11 +168,11 @@ async def _replay(send: Send, first: Replay) -> None:
     await send({"type": "http.response.body", "body": first.body})
 
 
-def _key(scope: Scope) -> str | None:
-    found = _header(scope)
-    if found is None and scope["path"].startswith("/ui/"):
-        found = next(iter(parse_qs(scope["query_string"].decode("latin-1")).get("once", ())), None)
-    return found
+def _once(scope: Scope) -> str | None:
+    """What a page put into the address of a form."""
+    if not scope["path"].startswith("/ui/"):
+        return None
+    return next(iter(parse_qs(scope["query_string"].decode("latin-1")).get("once", ())), None)
 
 
 def _header(scope: Scope) -> str | None:

@@ -21,7 +21,7 @@ from app.calibration.told import Report
 from app.reporting.anchor_shift import Standing
 from app.reporting.graded_units import GradedUnits, graded_units
 from app.reporting.quality_groups import group_units
-from app.reporting.quality_rows import QualityRow, quality_rows
+from app.reporting.quality_rows import QualityRow, estimate, rows_of
 from app.storage.evidence import Evidence
 from benchmarks.simulation.bias_worlds import (
     BIASED,
@@ -69,7 +69,8 @@ class Asked:
     def rows(self) -> tuple[QualityRow, ...]:
         if self.computed.frame is None:
             return ()
-        return quality_rows(self.units, group_units(self.units, ("system",)), 0.95, "stream", True)[0]
+        groups = group_units(self.units, ("system",))
+        return rows_of(self.units, groups, estimate(self.units, groups, 0.95, "stream"))
 
     @property
     def anchors_stand(self) -> bool:

@@ -81,20 +81,17 @@ def run(cell: str, chunk: Chunk, worlds: int, store: Path, *, more: bool = True)
 
 def compact(store: Path) -> None:
     """Chunks of a cell that follow one another become one line of the store, small enough to be kept."""
-    merged: dict[tuple[str, int], tuple[int, Sums]] = {}
-    last: dict[str, int] = {}
+    merged: list[dict[str, Any]] = []
     for row in sorted(_rows(store), key=lambda row: (row["cell"], row["from"])):
-        cell, sums = row["cell"], {name: np.array(values) for name, values in row["sums"].items()}
-        first = last.get(cell)
-        if first is not None and row["from"] < merged[cell, first][0]:
-            continue  # done twice
-        if first is not None and row["from"] == merged[cell, first][0]:
-            _merge(merged[cell, first][1], sums)
-            merged[cell, first] = row["to"], merged[cell, first][1]
-        else:
-            last[cell] = row["from"]
-            merged[cell, row["from"]] = row["to"], sums
-    lines = [_line(cell, start, stop, sums) for (cell, start), (stop, sums) in merged.items()]
+        sums = {name: np.array(values) for name, values in row["sums"].items()}
+        last = merged[-1] if merged and merged[-1]["cell"] == row["cell"] else None
+        if last is None or row["from"] > last["to"]:
+            merged.append(row | {"sums": sums})
+        elif row["from"] == last["to"]:
+            _merge(last["sums"], sums)
+            last["to"] = row["to"]
+        # else it was done twice
+    lines = [_line(row["cell"], row["from"], row["to"], row["sums"]) for row in merged]
     beside = store.with_suffix(".new")
     beside.write_text("".join(lines))
     beside.replace(store)

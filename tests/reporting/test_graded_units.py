@@ -6,7 +6,7 @@ import pytest
 from app.reporting.anchor_shift import TEXTS, Standing
 from app.reporting.graded_units import graded_units
 from app.reporting.quality_groups import group_units
-from app.reporting.quality_rows import estimate, quality_rows
+from app.reporting.quality_rows import estimate, rows_of
 from app.reporting.quality_words import table_warnings
 from app.stats.text_shift import text_directions
 from benchmarks.quality_speed import frame_of
@@ -70,7 +70,9 @@ def test_anchors_of_one_language_for_traffic_in_six_give_no_level():
     made, _ = frame(share=lambda f: (f.strata["language"] == 0).astype(float))
     units = graded_units(made)
     assert units.anchoring.hopeless
-    rows, quality = quality_rows(units, group_units(units, ("system",)), 0.95, "stream", True)
+    groups = group_units(units, ("system",))
+    quality = estimate(units, groups, 0.95, "stream")
+    rows = rows_of(units, groups, quality)
     assert {row.status for row in rows} == {"extrapolating"}
     assert {row.corrected for row in rows} == {None}
     said = table_warnings(units.frame, units.anchoring, quality)
@@ -102,7 +104,7 @@ def test_a_system_whose_own_anchors_are_off_is_told_apart_from_the_others():
     assert set(units.anchoring.systems) >= {3}
     assert units.anchoring.systems[3] in (Standing.WEIGHTED, Standing.WIDENED, Standing.REFUSED)
     groups = group_units(units, ("system",))
-    rows, _ = quality_rows(units, groups, 0.95, "stream", True)
+    rows = rows_of(units, groups, estimate(units, groups, 0.95, "stream"))
     assert rows[3].anchors_stand is units.anchoring.systems[3]
     assert any("do not look like" in said or "do not stand" in said for said in rows[3].warnings)
     assert any(made.systems[3] in said for said in warnings_of(units)) or units.anchoring.flagged
@@ -123,7 +125,7 @@ def test_where_no_weights_can_mend_the_anchors_an_interval_is_wider_or_there_is_
         assert wide.lower[0] <= narrow.lower[0]
         assert wide.upper[0] >= narrow.upper[0]
         assert wide.upper[0] - wide.lower[0] > narrow.upper[0] - narrow.lower[0]
-        rows, _ = quality_rows(units, groups, 0.95, "stream", True)
+        rows = rows_of(units, groups, wide)
         assert rows[0].anchors_stand is Standing.WIDENED
         assert any("furthest" in said for said in rows[0].warnings)
     assert seen <= {Standing.WIDENED, Standing.REFUSED}
