@@ -121,6 +121,8 @@ class Chunks:
             if await outbox.send():
                 ending = Ending.RESTS
             else:
+                # First the money: a batch that shows as done holds none.
+                await self._return_money(chunk)
                 await surely(lambda: finish_chunk(self._db, chunk, now=self._now()))
                 ending = Ending.DONE
                 if "stop_when" in chunk.options.more:
@@ -148,9 +150,13 @@ class Chunks:
         if await surely(lambda: self._looks.look(batch_id)):
             self._standing.stop(batch_id, BatchStatus.DECIDED)
 
-    async def _leave(self, chunk: ClaimedChunk, ending: Ending) -> None:
+    async def _return_money(self, chunk: ClaimedChunk) -> None:
+        """What is held for the batch and not needed, once no other chunk of it is at work here."""
         if self._standing.end(chunk) and not self._standing.given_up:
             await surely(lambda: self._seats.purses.close(chunk.batch_id))
+
+    async def _leave(self, chunk: ClaimedChunk, ending: Ending) -> None:
+        await self._return_money(chunk)
         if ending is not Ending.DONE:
             await surely(lambda: leave_chunk(self._db, chunk, to_engine=ending is Ending.HANDED_ON))
 

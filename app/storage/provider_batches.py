@@ -249,8 +249,8 @@ async def close(
     suspect: bool = False,
     now: datetime,
 ) -> None:
-    """It is over: requests that are left wait for another batch, money that is left is free, or, if it is
-    ``suspect``, may have been spent.
+    """It is over: requests that are left wait for another batch, unless ours is over as well; money that is
+    left is free, or, if it is ``suspect``, may have been spent.
 
     A batch of ours that had stopped for want of money goes on, as there is some again.
     """
@@ -263,6 +263,7 @@ async def close(
             raise ClaimLost("another worker took the batch over")
         left = update(provider_requests).where(r.provider_batch_id == one.id)
         back = connection.execute(left.values(provider_batch_id=None)).rowcount
+        _drop(connection, _unwanted().where(r.batch_id == one.batch_id))
         values = {"state": OVER, "standing": standing, "ended_at": to_ms(now), "held_usd": 0.0}
         values |= {"returned": row.returned + back, "process_id": None, "claim": None}
         if detail is not None:
@@ -286,22 +287,27 @@ async def close(
 
 async def drop_unwanted(db: Database) -> int:
     """Forget requests that wait in batches of ours that are over; returns how many."""
+    query = _unwanted().limit(1000)
+    if not await db.read(lambda connection: connection.execute(query.limit(1)).first()):
+        return 0
+    return await db.alone(lambda connection: _drop(connection, query))
+
+
+def _unwanted() -> Select[Any]:
+    """Requests that wait in batches of ours that are over."""
     r = provider_requests.c
     over = select(batches.c.id).where(batches.c.status.in_(_OVER), batches.c.mode == BatchMode.BATCH.value)
-    query = (
-        select(r.batch_id, r.grade_id, r.position, r.chunk)
-        .where(r.batch_id.in_(over), r.provider_batch_id.is_(None))
-        .limit(1000)
+    return select(r.batch_id, r.grade_id, r.position, r.chunk).where(
+        r.batch_id.in_(over), r.provider_batch_id.is_(None)
     )
 
-    def work(connection: Connection) -> int:
-        found = connection.execute(query).all()
-        for batch_id in sorted({row.batch_id for row in found}):
-            mine = [(x.grade_id, x.position, x.chunk) for x in found if x.batch_id == batch_id]
-            drop(connection, batch_id, mine)
-        return len(found)
 
-    return await db.alone(work) if await db.read(lambda c: c.execute(query.limit(1)).first()) else 0
+def _drop(connection: Connection, query: Select[Any]) -> int:
+    found = connection.execute(query).all()
+    for batch_id in sorted({row.batch_id for row in found}):
+        mine = [(x.grade_id, x.position, x.chunk) for x in found if x.batch_id == batch_id]
+        drop(connection, batch_id, mine)
+    return len(found)
 
 
 def _most(connection: Connection, same: Select[Any], requests: int, at: int) -> int:

@@ -32,8 +32,8 @@ from app.judges.config import JudgeConfig
 from app.judges.openai_batches import OpenAIBatches
 from app.judges.roster import build_roster
 from app.storage import workers
-from app.storage.budgets import set_daily_limit
-from app.storage.chunks import open_batches
+from app.storage.budgets import set_daily_limit, spending_of_day
+from app.storage.chunks import ClaimedChunk, finish_chunk, open_batches
 from app.storage.database import Database
 from app.storage.projects import get_or_create_project
 from app.storage.workers import Load
@@ -228,6 +228,37 @@ async def test_an_account_that_is_full_is_sent_less_later(database_url, provider
         assert sum(provider.calls.values()) == 0
         assert done.spending.held_usd == 0.0
         assert done.spending.spent_usd == pytest.approx(billed_usd(provider))
+
+
+async def test_a_batch_that_is_cancelled_before_it_is_sent_leaves_nothing_that_waits(database_url, provider):
+    async with working(database_url, provider, Clock()) as worker:
+        batch = await worker.send(4)
+        await worker.grade()
+        await worker.providers.form()
+        assert (await worker.at(batch)).sent == 12, "made, not sent yet"
+        await worker.use.cancel(worker.project, batch.id)
+        await worker.providers.go_on()
+        await worker.providers.done()
+        at = await worker.at(batch)
+        assert {one.standing for one in at.batches} == {"cancelled"}
+        assert (at.queued, at.sent, provider.batches.created) == (0, 0, 0)
+        found = await worker.use.get(worker.project, batch.id)
+        assert found.spending.held_usd == found.spending.spent_usd == 0.0
+
+
+async def test_a_batch_that_shows_as_done_holds_no_money(database_url, provider, monkeypatch):
+    held = []
+
+    async def finish(db: Database, chunk: ClaimedChunk, *, now: datetime) -> bool:
+        held.append((await spending_of_day(db, chunk.project.id, now=now)).held_usd)
+        return await finish_chunk(db, chunk, now=now)
+
+    monkeypatch.setattr("app.batches.chunk.finish_chunk", finish)
+    async with working(database_url, provider, Clock()) as worker:
+        rule(provider, without=True)
+        done = await worker.finish(await worker.send(5))
+        assert (done.status, done.counts.complete) == (BatchStatus.DONE, 5)
+    assert held == [0.0]
 
 
 async def test_a_batch_that_its_provider_lost_is_paid_for_at_worst_and_asked_one_by_one(
