@@ -22,6 +22,7 @@ SIGNATURE = "Venire-Signature"
 RETRY_AFTER = tuple(timedelta(seconds=s) for s in (5, 30, 120, 600, 3600))  # then it is given up
 _LOOK_EVERY_S = 5.0  # for what other processes left behind; our own callbacks do not wait for it
 _TIMEOUT_S = 10.0
+_STOP_S = 5.0  # for deliveries under way when the service stops; others wait until their lease is over
 
 
 class CallbackRefused(Exception):
@@ -60,11 +61,15 @@ class Callbacks:
         self._due.set()
 
     async def run(self) -> None:
-        """Deliver until cancelled."""
+        """Deliver until cancelled; what is under way then is delivered first, unless that takes long."""
         while True:
             self._due.clear()
+            delivery = asyncio.create_task(self.deliver_due())
             try:
-                delivered = await self.deliver_due()
+                delivered = await asyncio.shield(delivery)
+            except asyncio.CancelledError:
+                await asyncio.wait([delivery], timeout=_STOP_S)
+                raise
             except Exception as error:  # the database may be away for a while; what is due stays due
                 log.error("callbacks could not be delivered", exc_info=error)
                 delivered = 0
