@@ -106,9 +106,12 @@ class Criterion:
                 z = None if term.values is None else term.values[rows, block.effects[0]]
                 # Cells stay sparse: there are many, each with few columns.
                 scatter = self.cell is None and border.rest is None and block.levels * self.d < SCATTER
-                m, s = level_sums(term.codes[rows], z, root, block.levels, border, sparse, scatter)
+                if scatter and sums is None:
+                    sums = np.zeros((block.levels, self.d))
+                into = sums if scatter and isinstance(sums, np.ndarray) else None
+                m, s = level_sums(term.codes[rows], z, root, block.levels, border, sparse, into)
                 counts = counts + m
-                sums = s if sums is None else sums + s
+                sums = s if s is into or sums is None else sums + s
         if self.big is None:
             return NoFactor(total)
         if self.cell is None:

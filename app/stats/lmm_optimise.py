@@ -203,7 +203,7 @@ def _polish(criterion: Criterion, theta: Floats) -> tuple[Floats, Floats, Floats
     renewed = 0
     for _ in range(8):
         step, decrement = _newton_step(hessian, _inward(theta, gradient))
-        if decrement < max(1e-3 * POLISHED, noise):
+        if decrement < 1e-3 * POLISHED:  # of the exact gradient, which is told far below the noise
             break
         trial = np.clip(theta - step, -BARRIER, BARRIER)
         state = criterion.factor(trial)

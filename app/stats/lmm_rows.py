@@ -98,7 +98,7 @@ def borders(
             for piece in _block_pieces(blocks[b], terms[blocks[b].term], offset, rows, root)
         ]
         outcome = y[rows] if root is None else y[rows] * root
-        part = X[rows] if p else None
+        part = None if not p else rows_between(X, rows) if sparse and isinstance(rows, slice) else X[rows]
         rest = None
         if part is None:
             dense = outcome[:, None]
@@ -159,6 +159,13 @@ def sparse_pieces(X: Sparse, start: int, root: Floats | None) -> list[Piece] | N
     ]
 
 
+def rows_between(X: Sparse, rows: slice) -> Sparse:
+    """Rows of a CSR matrix that follow one another: a view, where scipy's selection is a copy."""
+    a, b = int(X.indptr[rows.start]), int(X.indptr[rows.stop])
+    pointer = X.indptr[rows.start : rows.stop + 1] - a
+    return csr((X.data[a:b], X.indices[a:b], pointer), shape=(rows.stop - rows.start, X.shape[1]))
+
+
 def gram(border: Border, sparse: Sparse) -> Floats:
     """W'W (d, d); ``sparse`` is ``border.matrix()``."""
     s = border.sparse_width
@@ -184,7 +191,7 @@ def weighted_gram(X: Any, weights: Floats) -> Floats:
     p = int(X.shape[1])
     total = np.zeros((p, p))
     for a in range(0, X.shape[0], ROWS):
-        part = X[a : a + ROWS] if X.shape[0] > ROWS else X
+        part = rows_between(X, slice(a, min(a + ROWS, X.shape[0])))
         root = None if plain else np.sqrt(weights[a : a + ROWS])
         pieces = sparse_pieces(part, 0, root)
         if pieces is None:
@@ -226,11 +233,12 @@ def level_sums(
     levels: int,
     border: Border,
     sparse: Sparse,
-    scatter: bool,
+    into: Floats | None,
 ) -> tuple[Floats, Floats | Sparse]:
     """Level weights m (levels,) and sums (levels, d) of W for one factor with column ``z`` (None: 1).
 
-    ``scatter``: the sums as a dense array, each row added in place; else as CSR by a sparse product.
+    ``into``: a dense array that every row is added to in place, returned as the sums; None: the sums of
+    these rows as CSR, by a sparse product.
     """
     n = len(codes)
     value = np.ones(n) if z is None else z
@@ -241,21 +249,20 @@ def level_sums(
         codes = np.where(codes >= 0, codes, 0)
     m: Floats = np.bincount(codes, weights=value**2, minlength=levels).astype(np.float64)
     s = border.sparse_width
-    if not scatter:
+    if into is None:
         pick = csr(
             (value, codes.astype(np.int32), np.arange(n + 1, dtype=np.int32)), shape=(n, levels)
         ).T.tocsr()
         parts = [pick @ sparse] if s else []
         return m, csr(sp.hstack([*parts, csr(np.asarray(pick @ border.dense))], format="csr"))
-    out = np.zeros((levels, border.d))
-    flat = out.ravel()
+    flat = into.reshape(-1)
     row = codes * border.d
     for piece in border.pieces:
         weight = value if piece.value is None else value * piece.value
         np.add.at(flat, row + (piece.index + piece.start), weight)
     for j in range(border.dense.shape[1]):
-        out[:, s + j] = np.bincount(codes, weights=value * border.dense[:, j], minlength=levels)
-    return m, out
+        into[:, s + j] += np.bincount(codes, weights=value * border.dense[:, j], minlength=levels)
+    return m, into
 
 
 def rows_of(sums: Floats | Sparse, index: Any) -> Floats:
