@@ -258,6 +258,9 @@ def test_versions_are_compared_and_people_and_items_retired(post, client):
     assert (again["version"], again["retired_grades"], again["unknown"]) == (3, 0, ["ann-2", "q3"])
     assert client.get("/anchor-sets/renewed/difference?before=1&after=9").status_code == 404
     assert client.post("/anchor-sets/nowhere/retirements", json=body).status_code == 404
+    nothing = client.post("/anchor-sets/renewed/retirements", json={"reason": "tidying up"})
+    assert nothing.status_code == 422
+    assert "everything: true" in nothing.json()["errors"][0]["problem"]
 
 
 def bad_rows(count: int) -> bytes:

@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Path, Query, Response
-from pydantic import Field
+from pydantic import Field, model_validator
 from starlette.responses import StreamingResponse
 
 from app.access.keys import Caller
@@ -125,6 +125,12 @@ class RetireIn(Body):
     )
     reason: Text = Field(min_length=1, max_length=2_000, description="Why.", examples=["seen in training"])
     dry_run: bool = Field(default=False, description="Only tell what would leave.", examples=[False])
+
+    @model_validator(mode="after")
+    def _names_something(self) -> "RetireIn":
+        if not (self.items or self.annotators or self.everything):
+            raise ValueError("name items or annotators that are to leave, or send everything: true")
+        return self
 
 
 class RetirementOut(AnchorSetOut):
