@@ -69,7 +69,7 @@ def judge_bias(design: Design, *, level: float = 0.95) -> Report:
         "level": level,
         "multiplicity": flag(judges, level),
         "judges": judges,
-        "panel": {"judges": PANEL, "effective": _n_eff(design, people, level)},
+        "panel": {"judges": PANEL, "effective": _n_eff(design, even, level)},
         "people": {
             "double_graded": people.double_graded,
             "agreement": tell(

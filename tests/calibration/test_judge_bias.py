@@ -109,6 +109,8 @@ def test_a_severe_person_does_not_make_judges_look_sharper():
                 told(before, judge, name)["interval"]
             )
         assert told(after, judge, "severity")["estimate"] < told(before, judge, "severity")["estimate"]
+    worth = [one["panel"]["effective"] for one in (before, after)]
+    assert worth[1]["interval"] == pytest.approx(worth[0]["interval"])
 
 
 def test_missing_verdicts_are_counted_by_reason():
