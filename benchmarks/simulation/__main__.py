@@ -5,8 +5,9 @@
 
 Every 50 worlds are added to ``--store``; a study that was stopped goes on where it was. ``--tables`` prints
 what is there and computes nothing; ``--compact`` makes one line of a cell's chunks first. ``--only`` takes
-names of studies (systems, items, bias, refusals) or worlds. Sums that took hours are kept beside the code
-(``sums-seed-1.jsonl``), as long as the estimators stay as they are: take out the lines of a changed study.
+names of studies (systems, means, items, bias, refusals) or worlds. Sums that took hours are kept beside the
+code (``sums-seed-1.jsonl``) as long as the estimators stay as they are: take out the lines of a changed
+study.
 """
 
 import argparse

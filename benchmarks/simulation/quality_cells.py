@@ -39,6 +39,9 @@ WORLDS = (
     World("two systems", systems=2),
 )
 
+LARGE = tuple(world for world in WORLDS if world.systems >= 6)
+"""Worlds of enough systems for a slope of errors on truths."""
+
 
 def anchors_of(world: World) -> tuple[int, ...]:
     return ANCHORS if world in WORLDS[:4] else FEWER_ANCHORS
@@ -55,6 +58,27 @@ def chunk(world: World, anchors: Sequence[int], seed: int, start: int, stop: int
             units = judged.graded(np.where(np.isfinite(chance), drawn.grade, np.nan), chance)
             _systems(tally, f"{n}:", units, drawn.systems, np.random.default_rng([seed, k, 2]))
             _parts(tally, f"{n}:", units, drawn.strata, drawn.cells)
+    return tally.sums
+
+
+def means_chunk(world: World, seed: int, start: int, stop: int) -> Sums:
+    """Sums over the same worlds of the means that comparisons use, which are not drawn to each other."""
+    tally = Tally()
+    for k in range(start, stop):
+        drawn = draw(world, np.random.default_rng([seed, k]))
+        judged = judge(drawn.evidence)
+        for n in FEWER_ANCHORS:
+            chance = inclusion(world, drawn, judged.score, n, np.random.default_rng([seed, k, 1]))
+            units = judged.graded(np.where(np.isfinite(chance), drawn.grade, np.nan), chance)
+            means = estimate(units, group_units(units, ("system",)), LEVEL, "stream").means.estimate
+            error, truth = means - drawn.systems, drawn.systems
+            graded = np.isfinite(units.human)
+            human = np.bincount(units.system[graded], units.human[graded], truth.size)
+            human /= np.bincount(units.system[graded], minlength=truth.size)
+            tally.add(f"{n}:error", error)
+            tally.add(f"{n}:error2", error**2)
+            tally.add(f"{n}:labels error2", (human - truth) ** 2)
+            tally.add(f"{n}:slope", np.polyfit(truth, error, 1)[0])
     return tally.sums
 
 

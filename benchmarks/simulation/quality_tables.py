@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
 
-from benchmarks.simulation.quality_cells import ANCHORS
+from benchmarks.simulation.quality_cells import ANCHORS, FEWER_ANCHORS
 from benchmarks.simulation.rows import Cell, table
 from benchmarks.simulation.tally import Sums, counted, mean, pooled, worlds_of
 
@@ -26,7 +26,13 @@ estimates; *slope*: of the error on the truth over systems (0 leaves differences
 of "better" and "worse" claimed of a pair of systems that were wrong.
 
 The estimates of quality rows are drawn to each other and to the panel, so they compress differences where
-anchors are few (*slope*): the price of their error. Comparisons use the means that are not shrunk.
+anchors are few (*slope*): the price of their error. Comparisons use the means that are not shrunk:
+"""
+_MEANS = """
+### The means that comparisons use
+
+Rectified by the panel and by each system's own anchors alone, in the same worlds; columns as above.
+
 """
 
 
@@ -54,6 +60,24 @@ def tables(found: Mapping[str, Sums]) -> str:
         + table((*names, *_ACCURACY), _rows(found, _accuracy))
         + _LEGEND
     )
+
+
+def means_tables(found: Mapping[str, Sums]) -> str:
+    rows = ([world, n, worlds_of(sums), *row] for world, sums, n, row in _of_means(found))
+    return _MEANS + table(("world", "anchors", "worlds", "RMSE", "bias", "slope"), rows)
+
+
+def means_values(found: Mapping[str, Sums]) -> list[dict[str, float]]:
+    """Values by column of every row of the table of means."""
+    return [dict(zip(("RMSE", "bias", "slope"), row, strict=True)) for *_, row in _of_means(found)]
+
+
+def _of_means(found: Mapping[str, Sums]) -> Iterator[tuple[str, Sums, int, list[float]]]:
+    for world, sums in found.items():
+        for n in FEWER_ANCHORS:
+            if f"{n}:slope" in sums:
+                at = f"{n}:"
+                yield world, sums, n, [_rmse(sums, at), _largest_bias(sums, at), pooled(sums, f"{at}slope")]
 
 
 def values(found: Mapping[str, Sums]) -> list[tuple[str, dict[str, float]]]:
@@ -93,13 +117,21 @@ def _coverage(world: str, sums: Sums, at: str) -> list[float]:
 
 def _accuracy(world: str, sums: Sums, at: str) -> list[float]:
     width, labels = pooled(sums, f"{at}width"), pooled(sums, f"{at}labels width")
+    return [
+        width / labels, _rmse(sums, at), (labels / width) ** 2 / pooled(sums, f"{at}bound"),
+        _largest_bias(sums, at), pooled(sums, f"{at}slope"), pooled(sums, f"{at}spearman"),
+        pooled(sums, f"{at}kendall"), pooled(sums, f"{at}ordered"), pooled(sums, f"{at}claim wrong"),
+    ]  # fmt: skip
+
+
+def _rmse(sums: Sums, at: str) -> float:
+    """Over that of human grades alone."""
+    return float(np.sqrt(pooled(sums, f"{at}error2") / pooled(sums, f"{at}labels error2")))
+
+
+def _largest_bias(sums: Sums, at: str) -> float:
+    """Of a system, over the standard deviation of its estimates."""
     error = mean(sums, f"{at}error")
     spread = np.sqrt(np.maximum(mean(sums, f"{at}error2") - error**2, 1e-12))
     bias = np.abs(error) / spread
-    return [
-        width / labels, float(np.sqrt(pooled(sums, f"{at}error2") / pooled(sums, f"{at}labels error2"))),
-        (labels / width) ** 2 / pooled(sums, f"{at}bound"),
-        float(np.nanmax(bias)) if np.isfinite(bias).any() else np.nan,
-        pooled(sums, f"{at}slope"), pooled(sums, f"{at}spearman"), pooled(sums, f"{at}kendall"),
-        pooled(sums, f"{at}ordered"), pooled(sums, f"{at}claim wrong"),
-    ]  # fmt: skip
+    return float(np.nanmax(bias)) if np.isfinite(bias).any() else np.nan

@@ -44,9 +44,14 @@ class Figure:
 
 
 def tables(
-    systems: Mapping[str, Sums], items: Mapping[str, Sums], bias: Mapping[str, Sums], refusals: Sums | None
+    systems: Mapping[str, Sums],
+    means: Mapping[str, Sums],
+    items: Mapping[str, Sums],
+    bias: Mapping[str, Sums],
+    refusals: Sums | None,
 ) -> str:
-    figures = [*_of_systems(systems), *_of_items(items), *_of_bias(bias), *_of_refusals(refusals)]
+    figures = [*_of_systems(systems), *_of_means(means), *_of_items(items), *_of_bias(bias)]
+    figures += _of_refusals(refusals)
     rows = [figure.row() for figure in figures if figure.values]
     return _HEAD + table(("figure", "asked", "rows", "within", "furthest"), rows)
 
@@ -68,6 +73,12 @@ def _of_systems(found: Mapping[str, Sums]) -> Iterator[Figure]:
     yield Figure("wrong among claims of a better system", -np.inf, 0.05, [row["wrong"] for _, row in rows])
     yield Figure("realised gain over its bound", 0.9, np.inf, [row["gain"] for _, row in rows])
     yield Figure("representative anchors flagged", -np.inf, 0.05, [row["flagged"] for _, row in rows])
+
+
+def _of_means(found: Mapping[str, Sums]) -> Iterator[Figure]:
+    rows = quality_tables.means_values(found)
+    yield Figure("means of comparisons: slope of the error", -0.05, 0.05, [row["slope"] for row in rows])
+    yield Figure("means of comparisons: largest bias", 0, 0.25, [row["bias"] for row in rows])
 
 
 def _of_items(found: Mapping[str, Sums]) -> Iterator[Figure]:

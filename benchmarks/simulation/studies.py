@@ -49,17 +49,18 @@ class Cell:
         return f"{self.study}: {self.name}"
 
 
-SYSTEMS, ITEMS, BIAS, REFUSALS = "systems", "items", "bias", "refusals"
+SYSTEMS, MEANS, ITEMS, BIAS, REFUSALS = "systems", "means", "items", "bias", "refusals"
 
 _SYSTEMS = [
     Cell(SYSTEMS, world.name, partial(quality_cells.chunk, world, quality_cells.anchors_of(world)))
     for world in quality_cells.WORLDS
 ]
+_MEANS = [Cell(MEANS, world.name, partial(quality_cells.means_chunk, world)) for world in quality_cells.LARGE]
 _ITEMS = [Cell(ITEMS, world.name, partial(item_cells.chunk, world)) for world in item_cells.ITEM_WORLDS]
 _BIAS = [Cell(BIAS, world.name, partial(bias_cells.chunk, world)) for world in bias_cells.BIAS_WORLDS]
 CELLS = (
     *_SYSTEMS[:4], *_SYSTEMS[6:9], _ITEMS[0], *_BIAS[:5], *_ITEMS[1:], *_BIAS[5:], *_SYSTEMS[4:6],
-    *_SYSTEMS[9:],
+    *_SYSTEMS[9:], *_MEANS,
     Cell(REFUSALS, "all", refusal_cells.chunk),
 )  # fmt: skip
 
@@ -79,9 +80,11 @@ def page(found: Mapping[Cell, Sums], worlds: int, seed: int, fewer: bool) -> str
     short = _FEWER.format(worlds=worlds, missing=missing) if fewer else ""
     text = _HEAD.format(worlds=worlds, seed=seed, fewer=short)
     systems, items, bias = of(SYSTEMS, _SYSTEMS), of(ITEMS, _ITEMS), of(BIAS, _BIAS)
+    means = of(MEANS, _MEANS)
     refusals = found.get(CELLS[-1])
-    parts = [reached.tables(systems, items, bias, refusals)]
+    parts = [reached.tables(systems, means, items, bias, refusals)]
     parts += [quality_tables.tables(systems)] if systems else []
+    parts += [quality_tables.means_tables(means)] if means else []
     parts += [item_tables.tables(items, item_cells.ANSWERS)] if items else []
     parts += [bias_tables.tables(bias)] if bias else []
     parts += [refusal_tables.tables(refusals)] if refusals else []

@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 
 from benchmarks.simulation import tally
-from benchmarks.simulation.quality_cells import WORLDS, chunk
-from benchmarks.simulation.quality_tables import tables
+from benchmarks.simulation.quality_cells import WORLDS, chunk, means_chunk
+from benchmarks.simulation.quality_tables import means_tables, tables
 
 BY_NAME = {world.name: world for world in WORLDS}
 
@@ -47,3 +47,14 @@ def test_tables_have_a_row_for_every_world_and_number_of_anchors():
     world = replace(BY_NAME["outlier +0.6"], prompts=120)
     text = tables({world.name: chunk(world, (20,), 1, 0, 2)})
     assert text.count("| outlier +0.6 | 20 |") == 2
+    means = means_tables({world.name: means_chunk(world, 1, 0, 2)})
+    assert means.count("| outlier +0.6 |") == 3
+    assert "nan" not in means
+
+
+def test_the_means_of_comparisons_leave_differences_as_they_are():
+    """Where rows of few anchors are drawn to each other (-.16 in this world), they are not."""
+    world = replace(BY_NAME["outlier +0.6"], prompts=300)
+    sums = means_chunk(world, 1, 0, 12)
+    assert abs(tally.pooled(sums, "10:slope")) < 0.1
+    assert tally.pooled(chunk(world, (10,), 1, 0, 12), "10:slope") < -0.1
