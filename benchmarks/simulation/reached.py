@@ -66,7 +66,7 @@ def _of_systems(found: Mapping[str, Sums]) -> Iterator[Figure]:
     yield Figure("coverage: the worst system", 0.91, np.inf, others)
     yield Figure("compression: slope of the error on the truth", -0.05, 0.05, [r["slope"] for _, r in rows])
     yield Figure(
-        "largest bias of a system, in its standard deviations", 0, 0.25, [r["bias"] for _, r in rows]
+        "largest bias of a system, in its standard deviations", -np.inf, 0.25, [r["bias"] for _, r in rows]
     )
     null = [row["width"] for world, row in rows if world == "null panel"]
     yield Figure("width over human grades alone, null panel", -np.inf, 1.05, null)
@@ -78,7 +78,7 @@ def _of_systems(found: Mapping[str, Sums]) -> Iterator[Figure]:
 def _of_means(found: Mapping[str, Sums]) -> Iterator[Figure]:
     rows = quality_tables.means_values(found)
     yield Figure("means of comparisons: slope of the error", -0.05, 0.05, [row["slope"] for row in rows])
-    yield Figure("means of comparisons: largest bias", 0, 0.25, [row["bias"] for row in rows])
+    yield Figure("means of comparisons: largest bias", -np.inf, 0.25, [row["bias"] for row in rows])
 
 
 def _of_items(found: Mapping[str, Sums]) -> Iterator[Figure]:
