@@ -127,7 +127,11 @@ async def save_annotation(
     skip_reason: str | None,
     now: datetime,
 ) -> Annotation:
-    """Save what a person says of an item that is before them; the time since it was shown is added."""
+    """Save what a person says of an item that is before them; the time since it was shown is added.
+
+    A draft (``state`` open) that comes after the grade changes nothing: a page saves by itself, and what it
+    sent may be overtaken by what its person sent. Returns what stands.
+    """
 
     def save(connection: Connection) -> Annotation:
         a = annotations.c
@@ -145,9 +149,10 @@ async def save_annotation(
         }
         if state is not State.OPEN:
             said["submitted_at"] = to_ms(now)
-        connection.execute(update(annotations).where(mine).values(said))
+        at = mine & (a.state == State.OPEN.value) if state is State.OPEN else mine
+        connection.execute(update(annotations).where(at).values(said))
         saved = _one(connection, queue.id, item_id, annotator.id)
-        assert saved is not None  # it was just updated
+        assert saved is not None  # it was just looked at
         return saved
 
     return await db.write(save)

@@ -1,14 +1,19 @@
 """A queue over HTTP, from its draw to the anchors that it makes."""
 
+import asyncio
 import shutil
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import httpx2
 import pytest
 
+from app.domain.annotation import State
 from app.domain.projects import Scope
+from app.storage import annotations
 from app.web.pages.page import SECTIONS
 from tests.running_service import LISTWISE, PAIRWISE, POINTWISE, RunningService, running_service
 
@@ -147,6 +152,31 @@ def _stored(service: RunningService, anchor_set: str) -> list[Any]:
             " JOIN anchor_sets a ON a.id = h.anchor_set_id WHERE a.name = ?",
             (anchor_set,),
         ).fetchall()
+
+
+def test_a_draft_that_is_overtaken_by_its_grade_does_not_take_it_back(client, monkeypatch):
+    """A page saves by itself, and its person sends the form while that is still under way."""
+    grade(client, "point", 1, SYSTEMS[:1])
+    queue = make(client)
+    client.post(f"{queue}/items", json={"items": [{"item_id": "q1", "systems": [SYSTEMS[0]]}]})
+    item = take(client, queue, "kim")["id"]
+    save, draft_is_read, graded = annotations.save_annotation, threading.Event(), threading.Event()
+
+    async def overtaken(*args: Any, **said: Any) -> Any:
+        if said["state"] is State.OPEN:
+            draft_is_read.set()
+            await asyncio.to_thread(graded.wait, 30)
+        return await save(*args, **said)
+
+    monkeypatch.setattr(annotations, "save_annotation", overtaken)
+    with ThreadPoolExecutor() as pool:
+        late = pool.submit(give, client, queue, "kim", item, draft=True, scores={"helpfulness": [2]})
+        assert draft_is_read.wait(30)
+        give(client, queue, "kim", item, scores={"helpfulness": [4]})
+        graded.set()
+        assert late.result()["state"] == "done"
+    assert take(client, queue, "kim") is None
+    assert client.get(queue).json()["done"] == 1
 
 
 def test_drafts_skips_and_what_is_wrong_with_a_grade(client):
