@@ -98,7 +98,7 @@ def borders(
             for piece in _block_pieces(blocks[b], terms[blocks[b].term], offset, rows, root)
         ]
         outcome = y[rows] if root is None else y[rows] * root
-        part = None if not p else rows_between(X, rows) if sparse and isinstance(rows, slice) else X[rows]
+        part = select_rows(X, rows) if p else None
         rest = None
         if part is None:
             dense = outcome[:, None]
@@ -159,8 +159,11 @@ def sparse_pieces(X: Sparse, start: int, root: Floats | None) -> list[Piece] | N
     ]
 
 
-def rows_between(X: Sparse, rows: slice) -> Sparse:
-    """Rows of a CSR matrix that follow one another: a view, where scipy's selection is a copy."""
+def select_rows(X: Any, rows: Any) -> Any:
+    """Rows of a dense or CSR matrix; those of a slice of CSR are a view, where scipy copies them."""
+    sparse = bool(sp.issparse(X))
+    if not (sparse and isinstance(rows, slice)):
+        return X[rows]
     a, b = int(X.indptr[rows.start]), int(X.indptr[rows.stop])
     pointer = X.indptr[rows.start : rows.stop + 1] - a
     return csr((X.data[a:b], X.indices[a:b], pointer), shape=(rows.stop - rows.start, X.shape[1]))
@@ -191,7 +194,7 @@ def weighted_gram(X: Any, weights: Floats) -> Floats:
     p = int(X.shape[1])
     total = np.zeros((p, p))
     for a in range(0, X.shape[0], ROWS):
-        part = rows_between(X, slice(a, min(a + ROWS, X.shape[0])))
+        part = select_rows(X, slice(a, min(a + ROWS, X.shape[0])))
         root = None if plain else np.sqrt(weights[a : a + ROWS])
         pieces = sparse_pieces(part, 0, root)
         if pieces is None:

@@ -1,6 +1,6 @@
 """Quality of systems, strata and pairs of systems in worlds of known truth: coverage, bias, widths, ranks."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,7 @@ from app.stats.multiplicity import holm
 from benchmarks.simulation.made_evidence import STRATUM
 from benchmarks.simulation.service import judge
 from benchmarks.simulation.tally import Sums, Tally
-from benchmarks.simulation.worlds import World, draw, inclusion
+from benchmarks.simulation.worlds import Drawn, World, draw, inclusion
 
 Floats = NDArray[np.float64]
 
@@ -50,36 +50,38 @@ def anchors_of(world: World) -> tuple[int, ...]:
 def chunk(world: World, anchors: Sequence[int], seed: int, start: int, stop: int) -> Sums:
     """Sums over the worlds ``start`` to ``stop``, for each number of anchors per system (by prompts)."""
     tally = Tally()
-    for k in range(start, stop):
-        drawn = draw(world, np.random.default_rng([seed, k]))
-        judged = judge(drawn.evidence)
-        for n in anchors:
-            chance = inclusion(world, drawn, judged.score, n, np.random.default_rng([seed, k, 1]))
-            units = judged.graded(np.where(np.isfinite(chance), drawn.grade, np.nan), chance)
-            _systems(tally, f"{n}:", units, drawn.systems, np.random.default_rng([seed, k, 2]))
-            _parts(tally, f"{n}:", units, drawn.strata, drawn.cells)
+    for k, n, drawn, units in _graded(world, anchors, seed, start, stop):
+        _systems(tally, f"{n}:", units, drawn.systems, np.random.default_rng([seed, k, 2]))
+        _parts(tally, f"{n}:", units, drawn.strata, drawn.cells)
     return tally.sums
 
 
 def means_chunk(world: World, seed: int, start: int, stop: int) -> Sums:
     """Sums over the same worlds of the means that comparisons use, which are not drawn to each other."""
     tally = Tally()
+    for _, n, drawn, units in _graded(world, FEWER_ANCHORS, seed, start, stop):
+        means = estimate(units, group_units(units, ("system",)), LEVEL, "stream").means.estimate
+        error, truth = means - drawn.systems, drawn.systems
+        graded = np.isfinite(units.human)
+        human = np.bincount(units.system[graded], units.human[graded], truth.size)
+        human /= np.bincount(units.system[graded], minlength=truth.size)
+        tally.add(f"{n}:error", error)
+        tally.add(f"{n}:error2", error**2)
+        tally.add(f"{n}:labels error2", (human - truth) ** 2)
+        tally.add(f"{n}:slope", np.polyfit(truth, error, 1)[0])
+    return tally.sums
+
+
+def _graded(
+    world: World, anchors: Sequence[int], seed: int, start: int, stop: int
+) -> Iterator[tuple[int, int, Drawn, GradedUnits]]:
+    """Every world's number, with each number of anchors: what was drawn, and its units with those graded."""
     for k in range(start, stop):
         drawn = draw(world, np.random.default_rng([seed, k]))
         judged = judge(drawn.evidence)
-        for n in FEWER_ANCHORS:
+        for n in anchors:
             chance = inclusion(world, drawn, judged.score, n, np.random.default_rng([seed, k, 1]))
-            units = judged.graded(np.where(np.isfinite(chance), drawn.grade, np.nan), chance)
-            means = estimate(units, group_units(units, ("system",)), LEVEL, "stream").means.estimate
-            error, truth = means - drawn.systems, drawn.systems
-            graded = np.isfinite(units.human)
-            human = np.bincount(units.system[graded], units.human[graded], truth.size)
-            human /= np.bincount(units.system[graded], minlength=truth.size)
-            tally.add(f"{n}:error", error)
-            tally.add(f"{n}:error2", error**2)
-            tally.add(f"{n}:labels error2", (human - truth) ** 2)
-            tally.add(f"{n}:slope", np.polyfit(truth, error, 1)[0])
-    return tally.sums
+            yield k, n, drawn, judged.graded(np.where(np.isfinite(chance), drawn.grade, np.nan), chance)
 
 
 def _systems(tally: Tally, at: str, units: GradedUnits, truth: Floats, rng: np.random.Generator) -> None:
